@@ -1,0 +1,106 @@
+"""Every error the gateway reports, free of any transport.
+
+    GatewayError
+    ├── InvalidRequest            the request is wrong; the same request will never work
+    │   └── PayloadTooLarge       it is over one of the limits
+    ├── NotFound                  no such thing here
+    │   ├── ModelNotFound         unknown model or version
+    │   └── BackendNotFound       a routing hint names a backend that is not configured
+    ├── Unsupported               well-formed, but this gateway or backend cannot do it
+    ├── DeadlineExceeded          the request's time ran out
+    ├── Unavailable               it may work later
+    │   ├── NoHealthyBackend      every backend that serves the model is down
+    │   ├── ConnectFailed         a backend refused the connection: nothing was sent
+    │   └── Overloaded            somebody's queue is full
+    └── BackendError              a backend failed while it worked on the request
+
+Each protocol maps the tree once, at its edge; each backend has one table that maps the
+errors of its client library to these. Messages reach clients: they name the field that is
+wrong and never an upstream host, a file path or a stack trace.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of the tree. ``reason`` is the stable, low-cardinality name used in metrics."""
+
+    reason: ClassVar[str] = "internal"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(GatewayError):
+    """The request is malformed or does not fit the model's signature."""
+
+    reason = "invalid_request"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The request is over a configured limit."""
+
+    reason = "too_large"
+
+
+class NotFound(GatewayError):
+    """The named thing does not exist."""
+
+    reason = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No such model, or no such version of it."""
+
+    reason = "model_not_found"
+
+
+class BackendNotFound(NotFound):
+    """The routing hint names a backend that does not serve the model."""
+
+    reason = "backend_not_found"
+
+
+class Unsupported(GatewayError):
+    """The operation or datatype is valid, but cannot be carried here."""
+
+    reason = "unsupported"
+
+
+class DeadlineExceeded(GatewayError):
+    """The time that the client or the configuration allows is over."""
+
+    reason = "deadline_exceeded"
+
+
+class Unavailable(GatewayError):
+    """Not now; the same request may succeed later."""
+
+    reason = "unavailable"
+
+
+class NoHealthyBackend(Unavailable):
+    """Every backend that serves the model fails its health check."""
+
+    reason = "no_healthy_backend"
+
+
+class ConnectFailed(Unavailable):
+    """The backend could not be reached and saw nothing: safe to send elsewhere."""
+
+    reason = "connect_failed"
+
+
+class Overloaded(Unavailable):
+    """A queue is full."""
+
+    reason = "overloaded"
+
+
+class BackendError(GatewayError):
+    """The backend accepted the request and failed to answer it properly."""
+
+    reason = "backend_error"

@@ -1,0 +1,61 @@
+"""The protocol-neutral request and response that every codec, filter and backend speaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.tensors import Tensor
+
+Parameter = bool | int | float | str
+NO_PARAMETERS: Mapping[str, Parameter] = {}
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What travels beside a request through the stack: hints on the way in, measurements on the way out.
+
+    Attributes:
+        protocol: the front door, such as ``oip-http``; a metric label.
+        started: ``time.perf_counter()`` when the front door had the whole request, in seconds.
+        backend: name of the backend the client asks for; empty leaves the choice to the gateway.
+        timeout: seconds the client allows from ``started``; None leaves it to the configuration.
+        traceparent: W3C trace context to pass on; filled in by the trace filter when empty.
+        served_by: name of the backend that answered, or was tried last.
+        backend_seconds: time spent waiting for backends, summed over attempts.
+        tried: backends that refused the connection during this request.
+    """
+
+    protocol: str
+    started: float = field(default_factory=time.perf_counter)
+    backend: str = ""
+    timeout: float | None = None
+    traceparent: str = ""
+    served_by: str = ""
+    backend_seconds: float = 0.0
+    tried: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class InferRequest:
+    """One inference. ``outputs`` empty asks for all of the model's outputs; ``version`` empty for the latest."""
+
+    model: str
+    inputs: tuple[Tensor, ...]
+    context: RequestContext
+    version: str = ""
+    id: str = ""
+    outputs: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=lambda: NO_PARAMETERS)
+
+
+@dataclass(slots=True)
+class InferResponse:
+    """The answer. ``outputs`` hold the requested outputs, in the requested order."""
+
+    model: str
+    version: str
+    outputs: tuple[Tensor, ...]
+    id: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=lambda: NO_PARAMETERS)
