@@ -1,0 +1,248 @@
+"""Open Inference Protocol v2 over HTTP: JSON bodies, and the binary tensor data extension.
+
+A body is JSON, or a JSON header followed by the tensors' raw bytes in the order of the inputs (outputs);
+``Inference-Header-Content-Length`` then holds the header's length. JSON and binary tensors may mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import orjson
+
+from gateway.codecs.json_data import tensor_from_json, tensor_to_json
+from gateway.codecs.json_document import decode_json
+from gateway.core.datatypes import parse_datatype
+from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge, Unsupported
+from gateway.core.limits import Limits
+from gateway.core.messages import InferRequest, InferResponse, Parameter, RequestContext
+from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+_NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
+
+
+class _TensorJSON(msgspec.Struct):
+    name: str
+    shape: list[Any]
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: Any = msgspec.UNSET
+
+
+class _OutputJSON(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _RequestJSON(msgspec.Struct):
+    inputs: list[_TensorJSON]
+    outputs: list[_OutputJSON] = []
+    id: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class _ResponseJSON(msgspec.Struct):
+    model_name: str
+    outputs: list[_TensorJSON]
+    model_version: str = ""
+    id: str = ""
+    parameters: dict[str, Any] = {}
+
+
+@dataclass(slots=True, frozen=True)
+class ResponseForm:
+    """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``."""
+
+    default: bool
+    by_name: Mapping[str, bool]
+
+    def is_binary(self, output: str) -> bool:
+        """Whether ``output`` goes after the JSON header as raw bytes."""
+        return self.by_name.get(output, self.default)
+
+
+def infer_path(model: str, version: str = "") -> str:
+    """The path of an inference on ``model``, names quoted."""
+    versions = f"/versions/{quote(version, safe='')}" if version else ""
+    return f"/v2/models/{quote(model, safe='')}{versions}/infer"
+
+
+def parse_header_length(value: str | None) -> int | None:
+    """The number in an ``Inference-Header-Content-Length`` header; None when there is none.
+
+    Raises:
+        InvalidRequest: the value is no plain decimal number.
+    """
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise InvalidRequest(f"header {HEADER_LENGTH}: a number of bytes is expected, got {value[:40]!r}")
+    return int(value)
+
+
+def decode_request(
+    body: Buffer, header_length: int | None, model: str, version: str, context: RequestContext, limits: Limits
+) -> tuple[InferRequest, ResponseForm]:
+    """The request in ``body``, and the form in which its outputs are wanted.
+
+    Raises:
+        InvalidRequest: the body breaks the protocol; names the field.
+        PayloadTooLarge: over one of ``limits``.
+        Unsupported: it asks for an extension that is not implemented.
+    """
+    header, blobs = _split(body, header_length)
+    document = decode_json(header, _RequestJSON, max_depth=limits.json_depth)
+    if len(document.inputs) > limits.tensors:
+        raise PayloadTooLarge(f"inputs: {len(document.inputs)} tensors are over the limit of {limits.tensors}")
+    inputs = _decode_tensors(document.inputs, blobs, "inputs", limits)
+    parameters = _check_parameters(document.parameters, "parameters")
+    default = _flag(parameters.pop("binary_data_output", False), "parameters.binary_data_output")
+    by_name: dict[str, bool] = {}
+    for index, output in enumerate(document.outputs):
+        field = f"outputs[{index}].parameters"
+        _check_parameters(output.parameters, field)
+        if output.parameters.get("classification"):
+            raise Unsupported(f"{field}.classification: the classification extension is not implemented")
+        if "binary_data" in output.parameters:
+            by_name[output.name] = _flag(output.parameters["binary_data"], f"{field}.binary_data")
+    request = InferRequest(
+        model=model,
+        version=version,
+        id=document.id,
+        inputs=inputs,
+        outputs=tuple(output.name for output in document.outputs),
+        parameters=parameters,
+        context=context,
+    )
+    return request, ResponseForm(default, by_name)
+
+
+def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes, int | None]:
+    """The body for ``response``, and the length of its JSON header (None when it is all JSON).
+
+    Raises:
+        Unsupported: an output wanted as JSON has no JSON form.
+    """
+    head: dict[str, Any] = {"model_name": response.model, "model_version": response.version}
+    if response.id:
+        head["id"] = response.id
+    if response.parameters:
+        head["parameters"] = dict(response.parameters)
+    binary = [form.is_binary(output.name) for output in response.outputs]
+    return _encode(head, "outputs", response.outputs, binary)
+
+
+def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes, int | None]:
+    """The body for ``request``, and the length of its JSON header (None when it is all JSON).
+
+    ``binary`` sends the inputs as raw bytes and asks for the outputs in the same form.
+
+    Raises:
+        Unsupported: an input has no JSON form and ``binary`` is false.
+    """
+    head: dict[str, Any] = {"id": request.id} if request.id else {}
+    head["parameters"] = {**request.parameters, "binary_data_output": binary}
+    if request.outputs:
+        head["outputs"] = [{"name": name, "parameters": {"binary_data": binary}} for name in request.outputs]
+    return _encode(head, "inputs", request.inputs, [binary] * len(request.inputs))
+
+
+def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
+    """The response in ``body``.
+
+    Raises:
+        BackendError: it breaks the protocol.
+    """
+    try:
+        header, blobs = _split(body, header_length)
+        document = decode_json(header, _ResponseJSON, max_depth=_NO_LIMITS.json_depth)
+        outputs = _decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS)
+    except InvalidRequest as error:
+        raise BackendError(f"the backend's answer breaks the protocol: {error.message}") from None
+    return InferResponse(
+        document.model_name, document.model_version, outputs, id=document.id, parameters=document.parameters
+    )
+
+
+def _split(body: Buffer, header_length: int | None) -> tuple[Buffer, memoryview]:
+    if header_length is None:
+        return body, memoryview(b"")
+    if header_length == 0:
+        raise Unsupported(f"header {HEADER_LENGTH}: 0 (a raw request without JSON) is not implemented")
+    if header_length > len(body):
+        raise InvalidRequest(f"header {HEADER_LENGTH}: {header_length} is more than the body's {len(body)} bytes")
+    view = memoryview(body)
+    return view[:header_length], view[header_length:]
+
+
+def _decode_tensors(
+    documents: Sequence[_TensorJSON], blobs: memoryview, kind: str, limits: Limits
+) -> tuple[Tensor, ...]:
+    tensors: list[Tensor] = []
+    offset = 0
+    for index, document in enumerate(documents):
+        field = f"{kind}[{index}] {document.name!r}"
+        datatype = parse_datatype(document.datatype, f"{field}.datatype")
+        shape = checked_shape(document.shape, field)
+        if element_count(shape) > limits.elements:
+            raise PayloadTooLarge(f"{field}: {element_count(shape)} elements are over the limit of {limits.elements}")
+        for parameter in document.parameters:
+            if parameter.startswith("shared_memory"):
+                raise Unsupported(f"{field}.parameters.{parameter}: shared memory is not implemented")
+        size = document.parameters.get("binary_data_size")
+        if size is None:
+            if document.data is msgspec.UNSET:
+                raise InvalidRequest(f"{field}: neither data nor parameters.binary_data_size is given")
+            tensors.append(tensor_from_json(document.name, datatype, shape, document.data, field))
+            continue
+        if document.data is not msgspec.UNSET:
+            raise InvalidRequest(f"{field}: both data and parameters.binary_data_size are given")
+        if type(size) is not int or size < 0:
+            raise InvalidRequest(f"{field}.parameters.binary_data_size: a number of bytes is expected, got {size!r}")
+        if offset + size > len(blobs):
+            raise InvalidRequest(
+                f"{field}.parameters.binary_data_size: {size} bytes are announced, {len(blobs) - offset} are left"
+            )
+        tensors.append(check_data(Tensor(document.name, datatype, shape, blobs[offset : offset + size]), field))
+        offset += size
+    if offset != len(blobs):
+        raise InvalidRequest(f"binary data: {len(blobs) - offset} bytes follow the last tensor")
+    return tuple(tensors)
+
+
+def _encode(
+    head: dict[str, Any], kind: str, tensors: Sequence[Tensor], binary: Sequence[bool]
+) -> tuple[bytes, int | None]:
+    documents: list[dict[str, Any]] = []
+    blobs: list[Buffer] = []
+    for tensor, raw in zip(tensors, binary, strict=True):
+        document: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype.value, "shape": tensor.shape}
+        if raw:
+            document["parameters"] = {"binary_data_size": tensor.nbytes}
+            blobs.append(tensor.data)
+        else:
+            document["data"] = tensor_to_json(tensor)
+        documents.append(document)
+    head[kind] = documents
+    header = orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not any(binary):
+        return header, None
+    return b"".join((header, *blobs)), len(header)
+
+
+def _check_parameters(parameters: dict[str, Any], field: str) -> dict[str, Parameter]:
+    for name, value in parameters.items():
+        if not isinstance(value, bool | int | float | str):
+            raise InvalidRequest(f"{field}.{name}: a string, number or bool is expected, got {type(value).__name__}")
+    return parameters
+
+
+def _flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{field}: true or false is expected, got {value!r}")
+    return value

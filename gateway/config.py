@@ -1,0 +1,314 @@
+"""The configuration: one YAML file for ``gateway up`` and ``gateway serve``, checked before anything starts.
+
+Values come from, in this order: the defaults below, the YAML file, ``GATEWAY_…`` environment variables
+(``GATEWAY_HTTP__PORT=9000`` sets ``http.port``). Every error names where the value came from, its key and the value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from gateway.core.limits import Limits
+
+ENV_PREFIX = "GATEWAY_"
+# Variables of the same prefix that belong to somebody else: the engines' settings and the store's place.
+_ENV_FOREIGN = ("GATEWAY_ENGINE_", "GATEWAY_MODEL_STORE")
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; the message is complete and meant for the user."""
+
+
+def _device(value: str) -> str:
+    kind, _, index = value.partition(":")
+    if value not in ("auto", "cpu") and not (kind == "cuda" and index.isdigit()):
+        raise ValueError("must be auto, cpu or cuda:N")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError("must be a URL such as http://127.0.0.1:8080, without a path")
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    host, separator, port = value.rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be an address such as 127.0.0.1:8500")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Address = Annotated[str, AfterValidator(_address)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Protocol = Literal["oip", "tfserving"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listener(_Section):
+    """Where one of the gateway's servers listens; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    port: Port
+
+
+class LaunchConfig(_Section):
+    """How ``gateway up`` starts a backend as a local process.
+
+    ``threads`` are those one inference may use, ``instances`` how many run at once.
+    """
+
+    device: Device = "auto"
+    threads: PositiveInt = 1
+    instances: PositiveInt = 1
+    ready_timeout: PositiveFloat = 180.0
+
+
+class TorchServeLaunch(LaunchConfig):
+    """TorchServe's further ports."""
+
+    management_port: Port = 8081
+    metrics_port: Port = 8082
+    grpc_port: Port = 7070
+    grpc_management_port: Port = 7071
+
+
+class OIPLaunch(LaunchConfig):
+    """``gateway serve`` with an embedded engine behind the Open Inference Protocol."""
+
+    engine: Literal["onnxruntime", "tensorflow", "pytorch"] = "onnxruntime"
+    metrics_port: Port = 9002
+
+
+class _Backend(_Section):
+    """Common to all backends.
+
+    ``models`` limits which models are routed here (default: all); ``timeout`` bounds one attempt, in seconds.
+    """
+
+    models: list[str] | None = None
+    timeout: PositiveFloat = 60.0
+
+
+class TorchServeBackend(_Backend):
+    """A TorchServe, spoken to over HTTP. ``token_file`` is its ``key_file.json`` when token authorisation is on."""
+
+    kind: Literal["torchserve"]
+    url: HttpUrl
+    token_file: Path | None = None
+    launch: TorchServeLaunch | None = None
+
+
+class TFServingBackend(_Backend):
+    """A TensorFlow Serving, spoken to over gRPC; ``url`` is its REST address."""
+
+    kind: Literal["tfserving"]
+    grpc: Address
+    url: HttpUrl | None = None
+    launch: LaunchConfig | None = None
+
+
+class OIPBackend(_Backend):
+    """Any server of the Open Inference Protocol, spoken to over HTTP with binary tensors."""
+
+    kind: Literal["oip"]
+    url: HttpUrl
+    grpc: Address | None = None
+    launch: OIPLaunch | None = None
+
+
+class EmbeddedBackend(_Backend):
+    """An inference engine in this very process: a gateway with one of these is a model server."""
+
+    kind: Literal["embedded"]
+    engine: Literal["onnxruntime", "tensorflow", "pytorch"]
+    device: Device = "auto"
+    threads: PositiveInt = 1
+    instances: PositiveInt = 1
+
+
+Backend = Annotated[TorchServeBackend | TFServingBackend | OIPBackend | EmbeddedBackend, Field(discriminator="kind")]
+
+
+_LIMITS = Limits()
+
+
+class LimitsConfig(_Section):
+    """Bounds on one request; see ``gateway.core.limits.Limits``."""
+
+    body_bytes: PositiveInt = _LIMITS.body_bytes
+    json_depth: PositiveInt = _LIMITS.json_depth
+    tensors: PositiveInt = _LIMITS.tensors
+    elements: PositiveInt = _LIMITS.elements
+    body_chunks: PositiveInt = _LIMITS.body_chunks
+
+
+class HealthConfig(_Section):
+    """Active health checks: every ``interval`` seconds, each bounded by ``timeout`` seconds."""
+
+    interval: PositiveFloat = 1.0
+    timeout: PositiveFloat = 2.0
+
+
+class DrainConfig(_Section):
+    """Shutdown: ``grace`` seconds unready but serving, then up to ``timeout`` seconds for what is in flight."""
+
+    grace: Annotated[float, Field(ge=0)] = 0.5
+    timeout: PositiveFloat = 30.0
+
+
+class GatewayConfig(_Section):
+    """The whole file. ``models`` empty serves every model of the store."""
+
+    name: str = "serving-gateway"
+    protocols: list[Protocol] = ["oip"]
+    http: Listener = Listener(port=8000)
+    grpc: Listener = Listener(port=8001)
+    metrics: Listener = Listener(port=8002)
+    admin: Listener | None = Listener(port=8003)
+    model_store: Path = Path(".models")
+    models: list[str] = []
+    backends: dict[str, Backend]
+    limits: LimitsConfig = LimitsConfig()
+    health: HealthConfig = HealthConfig()
+    drain: DrainConfig = DrainConfig()
+    default_timeout: PositiveFloat = 60.0
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> GatewayConfig:
+        taken: dict[int, str] = {}
+        for key, port in self.listening_ports():
+            if port and port in taken:
+                raise ValueError(f"{key}: port {port} is already used by {taken[port]}")
+            taken[port] = key
+        return self
+
+    def listening_ports(self) -> Iterator[tuple[str, int]]:
+        """Every port that the gateway or a launched backend will listen on, with its key in the file."""
+        for key in ("http", "grpc", "metrics", "admin"):
+            listener: Listener | None = getattr(self, key)
+            if listener is not None:
+                yield f"{key}.port", listener.port
+        for name, backend in self.backends.items():
+            yield from _launched_ports(f"backends.{name}", backend)
+
+
+def _launched_ports(key: str, backend: Backend) -> Iterator[tuple[str, int]]:
+    if isinstance(backend, EmbeddedBackend) or backend.launch is None:
+        return
+    if backend.url is not None:
+        yield f"{key}.url", urlsplit(backend.url).port or 80
+    if not isinstance(backend, TorchServeBackend) and backend.grpc is not None:
+        yield f"{key}.grpc", int(backend.grpc.rpartition(":")[2])
+    for field in type(backend.launch).model_fields:
+        if field.endswith("_port"):
+            yield f"{key}.launch.{field}", getattr(backend.launch, field)
+
+
+def default_config() -> dict[str, Any]:
+    """The stack that ``gateway up`` starts when no file is given: three local backends on their usual ports."""
+    return {
+        "backends": {
+            "torchserve": {"kind": "torchserve", "url": "http://127.0.0.1:8080", "launch": {}},
+            "tensorflow": {
+                "kind": "tfserving",
+                "grpc": "127.0.0.1:8500",
+                "url": "http://127.0.0.1:8501",
+                "launch": {},
+            },
+            "onnxruntime": {"kind": "oip", "url": "http://127.0.0.1:9000", "grpc": "127.0.0.1:9001", "launch": {}},
+        }
+    }
+
+
+def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> GatewayConfig:
+    """The configuration in the YAML file ``path`` (None: the default stack) under the environment's overrides.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value is wrong; names source, key and value.
+    """
+    source = str(path) if path is not None else "default configuration"
+    data = _read_yaml(path) if path is not None else default_config()
+    origins = _apply_environment(data, environ)
+    if path is None and "GATEWAY_MODEL_STORE" in environ:
+        data.setdefault("model_store", environ["GATEWAY_MODEL_STORE"])
+    try:
+        return GatewayConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source, origins)) from None
+
+
+def dump_config(config: GatewayConfig) -> str:
+    """``config`` as YAML that ``load_config`` reads back to an equal configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a mapping of settings is expected, got {type(data).__name__}")
+    return data
+
+
+def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Write the overrides into ``data``; returns which variable set which key."""
+    origins: dict[str, str] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(ENV_PREFIX) or variable.startswith(_ENV_FOREIGN):
+            continue
+        keys = variable.removeprefix(ENV_PREFIX).lower().split("__")
+        if keys[0] not in GatewayConfig.model_fields:
+            raise ConfigError(f"environment variable {variable}: no setting is called {keys[0]!r}")
+        section = data
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"environment variable {variable}: {key!r} holds no settings of its own")
+        section[keys[-1]] = yaml.safe_load(text)
+        origins[".".join(keys)] = variable
+    return origins
+
+
+def _explain(error: ValidationError, source: str, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"]]
+        if path[:1] == ["backends"]:
+            del path[2:3]  # the kind, which pydantic puts into the path and the user's file does not have
+        key = ".".join(path)
+        origin = f"environment variable {origins[key]}" if key in origins else source
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "unknown key"
+        value = "" if problem["type"] == "missing" or not key else f" (got {problem['input']!r})"
+        lines.append(f"{origin}: {key + ': ' if key else ''}{message}{value}")
+    return "\n".join(lines)

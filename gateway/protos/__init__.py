@@ -1,0 +1,1 @@
+"""Protocol definitions and the one loader that turns them into message classes."""
