@@ -19,6 +19,7 @@ MODEL_SERVICE = "tensorflow.serving.ModelService"
 PREDICT_METHOD = f"/{PREDICTION_SERVICE}/Predict"
 MODEL_STATUS_METHOD = f"/{MODEL_SERVICE}/GetModelStatus"
 DEFAULT_SIGNATURE = "serving_default"
+_AVAILABLE = 30  # ModelVersionStatus.State
 
 _PredictRequest = message_class("tensorflow.serving.PredictRequest")
 _PredictResponse = message_class("tensorflow.serving.PredictResponse")
@@ -159,13 +160,16 @@ def encode_status_response(versions: list[tuple[int, bool]]) -> bytes:
 
 
 def decode_status_response(data: bytes) -> bool:
-    """Whether any version in a serialised ``GetModelStatusResponse`` is available."""
-    message = _StatusResponse.FromString(data)
-    available = _StatusResponse.DESCRIPTOR.fields_by_name["model_version_status"].message_type.enum_types_by_name[
-        "State"
-    ]
-    number = available.values_by_name["AVAILABLE"].number
-    return any(status.state == number for status in message.model_version_status)
+    """Whether any version in a serialised ``GetModelStatusResponse`` is available.
+
+    Raises:
+        BackendError: it breaks the protocol.
+    """
+    try:
+        message = _StatusResponse.FromString(data)
+    except DecodeError:
+        raise BackendError("the backend's status breaks the protocol") from None
+    return any(status.state == _AVAILABLE for status in message.model_version_status)
 
 
 def _parse(message_type: Any, data: bytes) -> Any:

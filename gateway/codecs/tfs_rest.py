@@ -185,7 +185,7 @@ def _encode_tensor(tensor: Tensor) -> Any:
     if tensor.datatype in _NO_JSON_FORM:
         raise Unsupported(f"output {tensor.name!r}: {tensor.datatype} has no JSON form; use gRPC")
     if tensor.datatype is not Datatype.BYTES:
-        return tensor.to_numpy().tolist()
+        return tensor.to_numpy()
     encoded = np.empty(len(elements := split_bytes(tensor.data, tensor.name)), dtype=object)
     as_base64 = tensor.name.endswith("_bytes")
     for index, element in enumerate(elements):
@@ -202,6 +202,6 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _dump(document: dict[str, Any]) -> bytes:
-    # orjson writes null for NaN; TensorFlow Serving writes the bare tokens, as the standard library does.
-    encoded = orjson.dumps(document)
-    return json.dumps(document).encode() if b"null" in encoded else encoded
+    encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    # orjson writes null for NaN and Infinity; TensorFlow Serving writes the bare tokens, as the standard library does.
+    return json.dumps(document, default=lambda value: value.tolist()).encode() if b"null" in encoded else encoded

@@ -1,0 +1,204 @@
+"""One gateway process: everything that the configuration asks for, put together, started, drained and stopped.
+
+The only module that knows all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import prometheus_client
+import structlog
+
+from gateway import __version__, config
+from gateway.backends.embedded import EmbeddedBackend
+from gateway.backends.health import HealthChecker
+from gateway.backends.oip import OIPBackend
+from gateway.backends.tfserving import TFServingBackend
+from gateway.backends.torchserve import TorchServeBackend
+from gateway.core.backend import Backend, Endpoint, Load
+from gateway.core.catalog import Catalog, ServedModel
+from gateway.core.lifecycle import Lifecycle
+from gateway.core.limits import Limits
+from gateway.frontends.admin import admin_app
+from gateway.frontends.grpc_server import GRPCServer
+from gateway.frontends.http import HTTPApp
+from gateway.frontends.http_server import HTTPServer
+from gateway.frontends.server import Server
+from gateway.stack import build_stack
+from gateway.telemetry.metrics import GatewayMetrics
+from model_store.engines import open_engine
+from model_store.store import ModelStore, StoredModel
+
+_log = structlog.get_logger()
+
+
+class ListenError(Exception):
+    """A port cannot be taken; the message names the setting that holds it."""
+
+
+class App:
+    """A gateway from configuration to exit.
+
+    Construction takes the ports and loads embedded engines; nothing is served before ``run``.
+
+    Raises:
+        ListenError: a port is taken.
+        StoreError: the model store lacks a model, or an artefact is damaged.
+    """
+
+    def __init__(self, settings: config.GatewayConfig) -> None:
+        self._settings = settings
+        store = ModelStore(settings.model_store)
+        stored = [store.get(name) for name in settings.models or store.names()]
+        self.lifecycle = Lifecycle()
+        self.metrics = GatewayMetrics([model.manifest.name for model in stored], settings.backends)
+        loads = {name: Load() for name in settings.backends}
+        catalog = Catalog([_served_model(model, settings, loads) for model in stored])
+        # The stack needs the backends and the ports need the stack, so engines load before ports are known to be free.
+        self._backends = {
+            name: _build_backend(name, backend, settings, stored) for name, backend in settings.backends.items()
+        }
+        self._server = Server(
+            name=settings.name,
+            version=__version__,
+            infer=build_stack(catalog, self._backends, self.metrics, default_timeout=settings.default_timeout),
+            catalog=catalog,
+            lifecycle=self.lifecycle,
+            limits=Limits(**settings.limits.model_dump()),
+            rejected=self.metrics.rejected,
+        )
+        self._checker = HealthChecker(
+            [(endpoint, self._backends[endpoint.backend]) for model in catalog for endpoint in model.endpoints],
+            timeout=settings.health.timeout,
+            on_check=self._record_check,
+        )
+        self._stop = asyncio.Event()
+
+    async def run(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
+        """Serve until ``stop``, then drain.
+
+        ``on_ready`` is called once with the address of every port, when they answer.
+        """
+        settings = self._settings
+        http = HTTPServer(HTTPApp(self._server, settings.protocols), drain_timeout=settings.drain.timeout)
+        metrics = HTTPServer(prometheus_client.make_asgi_app(self.metrics.registry), drain_timeout=1)
+        admin = HTTPServer(admin_app(self._server, _describe(settings)), drain_timeout=1)
+        grpc_server = GRPCServer(self._server, settings.protocols)
+        http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
+        addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
+        addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
+
+        await self._checker.check_all()
+        self.lifecycle.started = True
+        for server in http_servers.values():
+            await server.start()
+        await grpc_server.start()
+        await grpc_server.set_ready(self._server.ready)
+        checks = asyncio.create_task(self._check_health(grpc_server), name="health-checks")
+        on_ready(addresses)
+
+        await self._stop.wait()
+        await self._drain(http, grpc_server)
+        checks.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await checks
+        await asyncio.gather(*(server.stop() for name, server in http_servers.items() if name != "http"))
+        await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+
+    def stop(self) -> None:
+        """Begin to drain; called again, has no further effect."""
+        self._stop.set()
+
+    async def _drain(self, http: HTTPServer, grpc_server: GRPCServer) -> None:
+        _log.info("draining", grace_s=self._settings.drain.grace, timeout_s=self._settings.drain.timeout)
+        self.lifecycle.draining = True
+        await grpc_server.set_ready(False)
+        # Whoever watches readiness stops sending; keep-alive clients are told to close with each answer.
+        await asyncio.sleep(self._settings.drain.grace)
+        await asyncio.gather(http.stop(), grpc_server.stop(self._settings.drain.timeout))
+        _log.info("drained")
+
+    async def _check_health(self, grpc_server: GRPCServer) -> None:
+        while True:
+            await asyncio.sleep(self._settings.health.interval)
+            await self._checker.check_all()
+            await grpc_server.set_ready(self._server.ready)
+
+    def _record_check(self, endpoint: Endpoint) -> None:
+        self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
+
+
+async def serve(settings: config.GatewayConfig) -> None:
+    """Run a gateway until SIGINT or SIGTERM; raises as ``App``. A second signal ends it at once."""
+    app = App(settings)
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def on_signal() -> None:
+        if app.lifecycle.draining and main is not None:
+            main.cancel()
+        app.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    with contextlib.suppress(asyncio.CancelledError):
+        await app.run(lambda addresses: _log.info("serving", **addresses))
+
+
+def _served_model(model: StoredModel, settings: config.GatewayConfig, loads: Mapping[str, Load]) -> ServedModel:
+    manifest = model.manifest
+    return ServedModel(
+        name=manifest.name,
+        version=manifest.version,
+        platform="serving-gateway",
+        signature=manifest.model_signature(),
+        max_batch_size=manifest.max_batch_size,
+        labels=tuple(model.labels()),
+        endpoints=tuple(
+            Endpoint(name, manifest.name, load=loads[name])
+            for name, backend in settings.backends.items()
+            if backend.models is None or manifest.name in backend.models
+        ),
+    )
+
+
+def _build_backend(
+    name: str, settings: config.Backend, whole: config.GatewayConfig, stored: list[StoredModel]
+) -> Backend:
+    timeout, max_body = settings.timeout, whole.limits.body_bytes
+    match settings:
+        case config.TorchServeBackend():
+            return TorchServeBackend(name, settings.url, settings.token_file, timeout=timeout, max_body=max_body)
+        case config.TFServingBackend():
+            return TFServingBackend(name, settings.grpc, timeout=timeout, max_body=max_body)
+        case config.OIPBackend():
+            return OIPBackend(name, settings.url, timeout=timeout, max_body=max_body)
+        case config.EmbeddedBackend():
+            engines = {}
+            for model in stored:
+                if settings.models is None or model.manifest.name in settings.models:
+                    engines[model.manifest.name] = open_engine(
+                        settings.engine, model.directory, model.manifest, settings.device, settings.threads
+                    )
+                    _log.info("engine loaded", backend=name, engine=settings.engine, model=model.manifest.name)
+            return EmbeddedBackend(name, engines, instances=settings.instances)
+
+
+def _bind(key: str, server: HTTPServer | GRPCServer, listener: config.Listener) -> str:
+    try:
+        port = server.bind(listener.host, listener.port)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is already in use"
+        raise ListenError(f"{key}.port: cannot listen on {listener.host}:{listener.port}: {reason}") from None
+    return f"{listener.host}:{port}"
+
+
+def _describe(settings: config.GatewayConfig) -> dict[str, dict[str, Any]]:
+    """What the admin port tells of each backend: its kind and addresses."""
+    told = {"kind", "url", "grpc", "engine"}
+    return {name: backend.model_dump(include=told, exclude_none=True) for name, backend in settings.backends.items()}

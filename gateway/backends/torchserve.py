@@ -1,0 +1,82 @@
+"""TorchServe over HTTP, with models whose handler takes and gives OIP bodies (the model store's do)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+
+from gateway.backends.http_client import HTTPAnswer, HTTPClient
+from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request, parse_header_length
+from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, Unavailable
+from gateway.core.messages import InferRequest, InferResponse
+
+_log = structlog.get_logger()
+
+
+class TorchServeBackend:
+    """One TorchServe. With token authorisation on, reads the inference key from TorchServe's own key file."""
+
+    kind = "torchserve"
+
+    def __init__(self, name: str, url: str, token_file: Path | None, *, timeout: float, max_body: int) -> None:
+        self.name = name
+        self._client = HTTPClient(name, url, timeout=timeout, max_body=max_body)
+        self._token_file = token_file
+        self._authorization: dict[str, str] = {}
+
+    async def __call__(self, request: InferRequest, /) -> InferResponse:
+        body, header_length = encode_request(request)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            HEADER_LENGTH: str(header_length),
+            "traceparent": request.context.traceparent,
+        }
+        answer = await self._authorized_post(f"/predictions/{quote(request.model, safe='')}", body, headers)
+        if answer.status != 200:
+            raise self._refused(answer)
+        try:
+            header_length = parse_header_length(answer.headers.get(HEADER_LENGTH))
+        except InvalidRequest as error:
+            raise BackendError(f"backend {self.name!r}: {error.message}") from None
+        return decode_response(answer.body, header_length)
+
+    async def check(self, model: str) -> None:  # noqa: ARG002 - /ping is about all models
+        answer = await self._client.get("/ping")
+        if answer.status != 200:
+            raise Unavailable(f"not healthy (HTTP {answer.status})")
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _authorized_post(self, path: str, body: bytes, headers: dict[str, str]) -> HTTPAnswer:
+        if self._token_file is not None and not self._authorization:
+            self._read_token(self._token_file)
+        answer = await self._client.post(path, body, {**headers, **self._authorization})
+        if self._token_file is not None and _is_token_failure(answer):
+            # A restarted TorchServe writes new keys; the request was refused unread, so it may go again.
+            self._read_token(self._token_file)
+            answer = await self._client.post(path, body, {**headers, **self._authorization})
+        return answer
+
+    def _read_token(self, file: Path) -> None:
+        try:
+            key = json.loads(file.read_text())["inference"]["key"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.error("cannot read TorchServe's key file", backend=self.name, file=str(file), error=str(error))
+            raise Unavailable(f"backend {self.name!r}: its token cannot be read") from None
+        self._authorization = {"Authorization": f"Bearer {key}"}
+
+    def _refused(self, answer: HTTPAnswer) -> GatewayError:
+        # The text may hold the upstream's internals: it goes into our log and not to the client.
+        _log.warning("backend refused", backend=self.name, status=answer.status, answer=answer.body[:500])
+        text = f"backend {self.name!r} refused the request (HTTP {answer.status})"
+        if answer.status == 503:
+            return Overloaded(text)
+        return BackendError(text)
+
+
+def _is_token_failure(answer: HTTPAnswer) -> bool:
+    return answer.status in (400, 401, 403) and b"InvalidKeyException" in answer.body

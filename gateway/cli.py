@@ -1,0 +1,162 @@
+"""The ``gateway`` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway import __version__
+from gateway.config import ConfigError, GatewayConfig, load_config
+
+app = typer.Typer(
+    help="One gateway in front of TorchServe, TensorFlow Serving and ONNX Runtime.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="YAML file. Without one: three local backends on their usual ports."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Entry point of the ``gateway`` command."""
+    app()
+
+
+@app.command(epilog="Example: gateway serve --config gateway.yaml")
+def serve(config: ConfigOption = None) -> None:
+    """Run one gateway process (no backends are started: see `up`)."""
+    settings = _load(config)
+    import uvloop
+
+    from gateway.app import ListenError
+    from gateway.app import serve as run
+    from gateway.telemetry.logs import configure_logging
+    from model_store.errors import StoreError
+
+    configure_logging()
+    try:
+        uvloop.run(run(settings))
+    except (ListenError, StoreError) as error:
+        _fail(str(error), 1)
+
+
+@app.command("check-config", epilog="Example: gateway check-config --config gateway.yaml")
+def check_config(config: ConfigOption = None) -> None:
+    """Check a configuration and say what it would start; exit code 2 when it is wrong."""
+    settings = _load(config)
+    backends = ", ".join(f"{name} ({backend.kind})" for name, backend in settings.backends.items())
+    _out.print(f"{config or 'default configuration'}: ok; backends: {backends or 'none'}", soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples:\n\n  gateway infer efficientnet-lite0 --image cat.png --backend all\n\n"
+    "  gateway infer digits-mlp --npy digit.npy --protocol grpc --output json"
+)
+def infer(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    image: Annotated[Path | None, typer.Option(help="A picture; preprocessed as the model's manifest says.")] = None,
+    npy: Annotated[Path | None, typer.Option(help="A NumPy array, with or without the batch dimension.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json-file", help="An OIP request body, or a nested list.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Which backend answers; `all` compares them.")] = "",
+    protocol: Annotated[Literal["http", "grpc"], typer.Option(help="How to speak to the gateway.")] = "http",
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for an answer.")] = 60.0,
+    config: ConfigOption = None,
+    output: Annotated[Literal["table", "json"], typer.Option(help="How to print the answer.")] = "table",
+) -> None:
+    """Send one inference to a running gateway and print the top 5 classes, who served it and the time's split."""
+    if sum(source is not None for source in (image, npy, json_file)) != 1:
+        _fail("exactly one of --image, --npy and --json is needed", 2)
+    settings = _load(config)
+    from gateway import infer as command
+    from gateway.client import ClientError
+    from model_store.errors import InvalidImage, StoreError
+    from model_store.store import ModelStore
+
+    try:
+        stored = ModelStore(settings.model_store).get(model)
+        request = command.build_request(stored, command.Source(image, npy, json_file))
+        backends = command.backends_of(_admin(settings), model) if backend == "all" else [backend]
+        address = f"{settings.grpc.host}:{settings.grpc.port}" if protocol == "grpc" else _http(settings)
+        answers = command.run(request, backends, protocol, address, timeout)
+    except (ClientError, InvalidImage, StoreError) as error:
+        _fail(str(error), 1)
+    if output == "json":
+        print(json.dumps(command.to_document(answers, stored)))
+    else:
+        command.print_answers(_out, answers, stored)
+
+
+@app.command(epilog="Example: gateway models --json")
+def models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the models of a running gateway and the backends that serve them."""
+    settings = _load(config)
+    from gateway.client import ClientError, get_json
+
+    try:
+        names = asyncio.run(get_json(_http(settings), "/v2/models"))["models"]
+        backends = asyncio.run(get_json(_admin(settings), "/backends"))
+    except ClientError as error:
+        _fail(str(error), 1)
+    ready = {
+        name: {key: backend["models"][name] for key, backend in backends.items() if name in backend["models"]}
+        for name in names
+    }
+    if as_json:
+        print(json.dumps(ready))
+        return
+    table = Table("model", "backend", "ready", "problem")
+    for name, served in ready.items():
+        for key, state in served.items():
+            table.add_row(name, key, "yes" if state["ready"] else "no", state["problem"])
+    _out.print(table)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _load(path: Path | None) -> GatewayConfig:
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        _fail(str(error), 2)
+
+
+def _http(settings: GatewayConfig) -> str:
+    return f"{settings.http.host}:{settings.http.port}"
+
+
+def _admin(settings: GatewayConfig) -> str:
+    if settings.admin is None:
+        _fail("admin: switched off in this configuration, and this command needs it", 2)
+    return f"{settings.admin.host}:{settings.admin.port}"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _err.print(f"[red]error:[/red] {message}", soft_wrap=True, markup=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Measure one attempt on one backend, next to the wire, and note a refused connection at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from gateway.core.backend import Endpoint
+from gateway.core.errors import ConnectFailed, GatewayError
+from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.service import Filter, Service
+
+
+class AttemptRecorder(Protocol):
+    """Where the measurements of one backend go."""
+
+    def attempt_started(self) -> None:
+        """One more attempt is in flight."""
+
+    def attempt_finished(self, outcome: str, duration: float) -> None:
+        """One attempt ended after ``duration`` seconds."""
+
+
+class AttemptMetrics(Filter):
+    """Keeps the endpoint's load and the request's backend time; takes a backend that refuses out of rotation."""
+
+    __slots__ = ("_endpoint", "_recorder")
+
+    def __init__(self, inner: Service, endpoint: Endpoint, recorder: AttemptRecorder) -> None:
+        super().__init__(inner)
+        self._endpoint = endpoint
+        self._recorder = recorder
+
+    async def __call__(self, request: InferRequest, /) -> InferResponse:
+        self._recorder.attempt_started()
+        self._endpoint.load.in_flight += 1
+        started = time.perf_counter()
+        outcome = "internal"
+        try:
+            response = await self.inner(request)
+            outcome = "ok"
+            return response
+        except ConnectFailed as error:
+            outcome = error.reason
+            request.context.tried += (self._endpoint.backend,)
+            # The health check would notice within its interval; until then every request would pay for it.
+            self._endpoint.mark_down("connection refused")
+            raise
+        except GatewayError as error:
+            outcome = error.reason
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            duration = time.perf_counter() - started
+            request.context.backend_seconds += duration
+            self._endpoint.load.in_flight -= 1
+            self._recorder.attempt_finished(outcome, duration)

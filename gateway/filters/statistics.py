@@ -1,0 +1,36 @@
+"""Keep a model's cumulative statistics for the statistics extension."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.service import Filter, Service
+from gateway.core.statistics import ModelStatistics
+
+
+class Statistics(Filter):
+    """Counts what reaches the model's stack; durations start when the front door had the request."""
+
+    __slots__ = ("_batched", "_statistics")
+
+    def __init__(self, inner: Service, statistics: ModelStatistics, *, batched: bool) -> None:
+        super().__init__(inner)
+        self._statistics = statistics
+        self._batched = batched
+
+    async def __call__(self, request: InferRequest, /) -> InferResponse:
+        context = request.context
+        before = time.perf_counter() - context.started
+        try:
+            response = await self.inner(request)
+        except BaseException:
+            self._statistics.record_failure(time.perf_counter() - context.started)
+            raise
+        self._statistics.record_success(
+            request.inputs[0].shape[0] if self._batched else 1,
+            before,
+            context.backend_seconds,
+            time.perf_counter() - context.started,
+        )
+        return response

@@ -1,0 +1,82 @@
+"""The little that the hot path needs of ASGI: headers, a bounded body, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from gateway.core.errors import InvalidRequest, PayloadTooLarge
+from gateway.core.limits import Limits
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class ClientDisconnected(Exception):
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> bytes:
+    """The whole request body.
+
+    Raises:
+        PayloadTooLarge: over the limit of bytes or of chunks; a length that is announced is refused unread.
+        ClientDisconnected: the client left in the middle.
+    """
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limits.body_bytes:
+        raise PayloadTooLarge(f"body: {int(announced)} bytes are over the limit of {limits.body_bytes}")
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        return _checked(whole, limits)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        chunks.append(chunk)
+        if size > limits.body_bytes:
+            raise PayloadTooLarge(f"body: over the limit of {limits.body_bytes} bytes")
+        if len(chunks) > limits.body_chunks:
+            raise PayloadTooLarge(f"body: over the limit of {limits.body_chunks} chunks")
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Send a complete answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-length", str(len(body)).encode()), *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def header_text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    """The header ``name`` as text.
+
+    Raises:
+        InvalidRequest: it is not ASCII.
+    """
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"header {name.decode()}: only ASCII is allowed") from None
+
+
+def _checked(body: bytes, limits: Limits) -> bytes:
+    if len(body) > limits.body_bytes:
+        raise PayloadTooLarge(f"body: {len(body)} bytes are over the limit of {limits.body_bytes}")
+    return body

@@ -1,0 +1,69 @@
+"""The gRPC port: every protocol's services, health and reflection on one server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import grpc
+from grpc_health.v1 import health
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection
+
+from gateway.codecs import oip_grpc, tfs_grpc
+from gateway.frontends.oip_grpc import oip_handler
+from gateway.frontends.server import Server
+from gateway.frontends.tfs_grpc import tfs_handlers
+from gateway.protos.loader import pool
+
+
+class GRPCServer:
+    """The server of the gRPC port, with the chosen ``protocols``."""
+
+    def __init__(self, server: Server, protocols: Collection[str]) -> None:
+        self._grpc = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", server.limits.body_bytes),
+                ("grpc.max_send_message_length", -1),
+                # Two servers on one port would share its connections silently; a taken port must be an error.
+                ("grpc.so_reuseport", 0),
+                # Clients may ping as often as they like to keep idle connections open.
+                ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            )
+        )
+        self._services: list[str] = []
+        if "oip" in protocols:
+            self._grpc.add_generic_rpc_handlers((oip_handler(server),))
+            self._services.append(oip_grpc.SERVICE)
+        if "tfserving" in protocols:
+            self._grpc.add_generic_rpc_handlers(tfs_handlers(server))
+            self._services += [tfs_grpc.PREDICTION_SERVICE, tfs_grpc.MODEL_SERVICE]
+        self._health = health.aio.HealthServicer()
+        add_HealthServicer_to_server(self._health, self._grpc)
+        names = (*self._services, HEALTH_SERVICE, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._grpc, pool=pool())
+
+    def bind(self, host: str, port: int) -> int:
+        """Take the port; returns the real one when ``port`` is 0.
+
+        Raises:
+            RuntimeError: it is taken.
+        """
+        bound: int = self._grpc.add_insecure_port(f"{host}:{port}")
+        return bound
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self._grpc.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """Tell ``grpc.health.v1`` clients, for the whole server and for every service."""
+        status = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
+
+    async def stop(self, grace: float) -> None:
+        """Send GOAWAY, refuse new calls, wait up to ``grace`` seconds for those in flight."""
+        await self._grpc.stop(grace)

@@ -1,0 +1,32 @@
+"""What every front door needs to know of the server it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.catalog import Catalog
+from gateway.core.lifecycle import Lifecycle
+from gateway.core.limits import Limits
+from gateway.core.service import Service
+
+
+@dataclass(slots=True, frozen=True)
+class Server:
+    """The one Service behind all front doors, and what they tell clients about it.
+
+    ``rejected`` is called with the reason of every request that a front door refuses by itself.
+    """
+
+    name: str
+    version: str
+    infer: Service
+    catalog: Catalog
+    lifecycle: Lifecycle
+    limits: Limits
+    rejected: Callable[[str], None]
+
+    @property
+    def ready(self) -> bool:
+        """Whether inference works now: accepting traffic, and every model has a healthy backend."""
+        return self.lifecycle.accepting and all(model.ready for model in self.catalog)

@@ -1,0 +1,1 @@
+"""Starts, supervises and stops the backends and the gateway as local processes."""

@@ -1,0 +1,131 @@
+"""TensorFlow Serving: the real ``tensorflow_model_server`` where there is one, else ``gateway serve`` in its place.
+
+The stand-in speaks TensorFlow Serving's own gRPC and REST on the same ports, with TensorFlow inside.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from gateway.config import LaunchConfig, TFServingBackend
+from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.launch import Launch, child_environment, serve_command
+from gateway.runtime.launchers import embedded
+from gateway.runtime.launchers.context import LaunchContext, probe_inputs
+from gateway.runtime.ports import client_host, join_address, split_address
+from gateway.runtime.readiness import tfserving_probe
+
+PROGRAM = "tensorflow_model_server"
+_VERSION_SECONDS = 30.0
+
+
+@dataclass(slots=True, frozen=True)
+class _Server:
+    title: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def launch_tfserving(name: str, backend: TFServingBackend, launch: LaunchConfig, context: LaunchContext) -> Launch:
+    """The launch of the backend ``name``."""
+    url = cast("str", backend.url)  # resolve_ports has filled it in
+    host, port = split_address(url)
+    grpc = split_address(backend.grpc)
+    program = shutil.which(PROGRAM)
+    server = (
+        _model_server(program, name, launch, context, ports=(grpc[1], port))
+        if program is not None
+        else _stand_in(name, launch, context, grpc=grpc, http=(host, port))
+    )
+    return Launch(
+        name=name,
+        server=server.title,
+        command=server.command,
+        directory=context.run.path,
+        environment=server.environment,
+        probe=tfserving_probe(f"http://{join_address(client_host(host), port)}", probe_inputs(context.models_of(name))),
+        ready_timeout=launch.ready_timeout,
+        facts={
+            "kind": backend.kind,
+            "url": url,
+            "grpc": backend.grpc,
+            "device": launch.device,
+            "threads": launch.threads,
+        },
+    )
+
+
+def model_config(base_paths: Mapping[str, Path]) -> str:
+    """The ``--model_config_file`` for models by name, as text protobuf."""
+    entries = "".join(
+        f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(str(path))}\n"
+        f'    model_platform: "tensorflow"\n  }}\n'
+        for name, path in base_paths.items()
+    )
+    return f"model_config_list {{\n{entries}}}\n"
+
+
+def _model_server(
+    program: str, name: str, launch: LaunchConfig, context: LaunchContext, *, ports: tuple[int, int]
+) -> _Server:
+    models = context.run.path / f"{name}.models.config"
+    base_paths = {model.manifest.name: model.artifact("tensorflow") for model in context.models_of(name)}
+    models.write_text(model_config(base_paths), encoding="utf-8")
+    command = (
+        program,
+        f"--port={ports[0]}",
+        f"--rest_api_port={ports[1]}",
+        f"--model_config_file={models}",
+        f"--tensorflow_intra_op_parallelism={launch.threads}",
+        f"--tensorflow_inter_op_parallelism={launch.instances}",
+    )
+    environment = child_environment(**_visible_devices(launch.device))
+    return _Server(f"TensorFlow Serving {_version(program)}".rstrip(), command, environment)
+
+
+def _stand_in(
+    name: str, launch: LaunchConfig, context: LaunchContext, *, grpc: tuple[str, int], http: tuple[str, int]
+) -> _Server:
+    title = embedded.describe("tensorflow")
+    config = context.run.path / f"{name}.yaml"
+    embedded.write_config(
+        config,
+        context.config,
+        engine="tensorflow",
+        launch=launch,
+        protocol="tfserving",
+        http=http,
+        grpc=grpc,
+        metrics=(http[0], 0),  # the real server has no such port either: nobody is told where it is
+        models=[model.manifest.name for model in context.models_of(name)],
+    )
+    return _Server(title, serve_command(config), child_environment())
+
+
+def _version(program: str) -> str:
+    try:
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeFailure(f"{program} does not run: {error}") from None
+    found = re.search(r"ModelServer: (\d+(?:\.\d+)*)", answer.stdout)
+    return found[1] if found else ""
+
+
+def _visible_devices(device: str) -> dict[str, str]:
+    """The server has no device flag: it takes the GPUs that it can see."""
+    if device == "auto":
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device.removeprefix("cuda:")}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # text protobuf takes the same escapes

@@ -1,0 +1,105 @@
+"""From the configuration to the list of servers to start, with every file they need written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config import GatewayConfig
+from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.launch import Launch
+from gateway.runtime.launchers.context import LaunchContext
+from gateway.runtime.launchers.front import launch_gateway
+from gateway.runtime.launchers.onnxruntime import launch_oip
+from gateway.runtime.launchers.tensorflow import launch_tfserving
+from gateway.runtime.launchers.torchserve import KEY_FILE, launch_torchserve
+from gateway.runtime.ports import check_free, listening_ports, resolve_ports
+from gateway.runtime.state import RunDirectory
+from model_store.errors import StoreError
+from model_store.store import ModelStore, StoredModel
+
+
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """What ``gateway up`` runs: the backends first, all at once, then the gateway.
+
+    ``example`` is a command that works as it stands.
+    """
+
+    backends: Sequence[Launch]
+    gateway: Launch
+    models: Sequence[str]
+    example: str
+
+
+def make_plan(config: GatewayConfig, run: RunDirectory) -> Plan:
+    """Check that the stack can start, and write the configuration of every server to the run directory.
+
+    Raises:
+        RuntimeFailure: a port is taken, a model is not built, or a server is not installed.
+    """
+    config = _absolute(resolve_ports(config), run)
+    check_free(listening_ports(config))
+    try:
+        context = LaunchContext(config, run, _models(config))
+        return Plan(_launch_backends(context), launch_gateway(context), list(context.models), _example(context))
+    except StoreError as error:
+        raise RuntimeFailure(str(error)) from None
+    except OSError as error:
+        raise RuntimeFailure(f"cannot write {error.filename}: {error.strerror}") from None
+
+
+def _launch_backends(context: LaunchContext) -> list[Launch]:
+    launches = []
+    for name, backend in context.config.backends.items():
+        if backend.kind == "embedded" or backend.launch is None:
+            continue  # part of the gateway's process, or somebody else's server
+        if not context.models_of(name):
+            raise RuntimeFailure(f"backends.{name}.models: none of {backend.models} is among the models to serve")
+        if backend.kind == "torchserve":
+            launches.append(launch_torchserve(name, backend, backend.launch, context))
+        elif backend.kind == "tfserving":
+            launches.append(launch_tfserving(name, backend, backend.launch, context))
+        else:
+            launches.append(launch_oip(name, backend, backend.launch, context))
+    return launches
+
+
+def _example(context: LaunchContext) -> str:
+    """``gateway infer`` on a sample of the store; a picture where there is one."""
+    best = next((model for model in context.models.values() if model.pictures()), next(iter(context.models.values())))
+    manifest = best.manifest
+    option, samples = ("--image", [*best.pictures().values()]) if best.pictures() else ("--npy", _arrays(best))
+    if not samples:
+        return "gateway models"
+    # Through the store's own path: the real one is a build directory that the next build replaces.
+    sample = context.config.model_store / manifest.name / manifest.version / samples[0].relative_to(best.directory)
+    return f"gateway infer {manifest.name} {option} {shlex.quote(str(context.run.shown(sample)))}"
+
+
+def _arrays(model: StoredModel) -> list[Path]:
+    return [model.directory / path for path in model.manifest.samples if path.endswith(".npy")]
+
+
+def _models(config: GatewayConfig) -> dict[str, StoredModel]:
+    store = ModelStore(config.model_store)
+    names = config.models or store.names()
+    if not names:
+        raise RuntimeFailure(
+            f"the model store {config.model_store} is empty; build a model with: model-store build NAME"
+        )
+    return {name: store.get(name) for name in names}
+
+
+def _absolute(config: GatewayConfig, run: RunDirectory) -> GatewayConfig:
+    """``config`` with absolute paths, and with the token file of a TorchServe that is started here."""
+    backends = dict(config.backends)
+    for name, backend in config.backends.items():
+        if backend.kind != "torchserve":
+            continue
+        token_file = run.path / name / KEY_FILE if backend.launch is not None else backend.token_file
+        if token_file is not None:
+            backends[name] = backend.model_copy(update={"token_file": token_file.absolute()})
+    return config.model_copy(update={"model_store": config.model_store.absolute(), "backends": backends})
