@@ -6,6 +6,7 @@ A body is JSON, or a JSON header followed by the tensors' raw bytes in the order
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,7 @@ def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes,
     if response.id:
         head["id"] = response.id
     if response.parameters:
-        head["parameters"] = dict(response.parameters)
+        head["parameters"] = _finite(response.parameters)
     binary = [form.is_binary(output.name) for output in response.outputs]
     return _encode(head, "outputs", response.outputs, binary)
 
@@ -146,7 +147,7 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
     head: dict[str, Any] = {"id": request.id} if request.id else {}
-    head["parameters"] = {**request.parameters, "binary_data_output": binary}
+    head["parameters"] = {**_finite(request.parameters), "binary_data_output": binary}
     if request.outputs:
         head["outputs"] = [{"name": name, "parameters": {"binary_data": binary}} for name in request.outputs]
     return _encode(head, "inputs", request.inputs, [binary] * len(request.inputs))
@@ -239,7 +240,16 @@ def _check_parameters(parameters: dict[str, Any], field: str) -> dict[str, Param
     for name, value in parameters.items():
         if not isinstance(value, bool | int | float | str):
             raise InvalidRequest(f"{field}.{name}: a string, number or bool is expected, got {type(value).__name__}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise InvalidRequest(f"{field}.{name}: the number does not fit 64 bits")
     return parameters
+
+
+def _finite(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    for name, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unsupported(f"parameters.{name}: NaN or Infinity has no JSON form")
+    return dict(parameters)
 
 
 def _flag(value: object, field: str) -> bool:
