@@ -1,0 +1,85 @@
+"""A model store with models so small that a test can make it: real ONNX files, run by the real ONNX Runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from gateway.core.datatypes import Datatype
+from gateway.core.signatures import Signature, TensorSpec
+from model_store.manifest import Artifact, Manifest, checksums, save_manifest, signature_entry
+
+_ONNX = {
+    Datatype.BOOL: TensorProto.BOOL,
+    Datatype.UINT8: TensorProto.UINT8,
+    Datatype.UINT16: TensorProto.UINT16,
+    Datatype.UINT32: TensorProto.UINT32,
+    Datatype.UINT64: TensorProto.UINT64,
+    Datatype.INT8: TensorProto.INT8,
+    Datatype.INT16: TensorProto.INT16,
+    Datatype.INT32: TensorProto.INT32,
+    Datatype.INT64: TensorProto.INT64,
+    Datatype.FP16: TensorProto.FLOAT16,
+    Datatype.FP32: TensorProto.FLOAT,
+    Datatype.FP64: TensorProto.DOUBLE,
+}
+CARRIED = tuple(_ONNX)
+
+
+def make_store(root: Path) -> Path:
+    """``double`` (x FP32 [-1, 2] → y = 2·x), ``pair`` (two inputs, two outputs) and ``same-<TYPE>`` (y = x)."""
+    two = [("x", Datatype.FP32, (-1, 2))]
+    constant = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    _save(
+        root, "double", two, [("y", Datatype.FP32, (-1, 2))], [helper.make_node("Mul", ["x", "two"], ["y"])], [constant]
+    )
+    _save(
+        root,
+        "pair",
+        [("a", Datatype.FP32, (-1, 2)), ("b", Datatype.FP32, (-1, 2))],
+        [("sum", Datatype.FP32, (-1, 2)), ("difference", Datatype.FP32, (-1, 2))],
+        [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
+    )
+    for datatype in CARRIED:
+        node = helper.make_node("Identity", ["x"], ["y"])
+        _save(root, f"same-{datatype}", [("x", datatype, (-1,))], [("y", datatype, (-1,))], [node])
+    return root
+
+
+def _save(root, name, inputs, outputs, nodes, constants=()):
+    directory = root / name / "1"
+    (directory / "onnx").mkdir(parents=True)
+    graph = helper.make_graph(nodes, name, _infos(inputs), _infos(outputs), list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, directory / "onnx" / "model.onnx")
+    np.save(directory / "sample.npy", np.zeros((1, 2), np.float32))
+    signature = Signature(tuple(TensorSpec(*entry) for entry in inputs), tuple(TensorSpec(*entry) for entry in outputs))
+    manifest = Manifest(
+        format=1,
+        name=name,
+        version="1",
+        description="a test's model",
+        license="Apache-2.0",
+        signature=signature_entry(signature),
+        max_batch_size=8,
+        preprocessing=(),
+        labels=None,
+        classification=None,
+        artifacts={"onnx": Artifact("onnx/model.onnx", 0, checksums(directory, directory / "onnx"))},
+        parity={},
+        metrics={},
+        samples=("sample.npy",),
+        files={},
+        tools={},
+        created="2026-01-01T00:00:00Z",
+        build_key="test",
+    )
+    save_manifest(directory, manifest)
+
+
+def _infos(entries):
+    return [
+        helper.make_tensor_value_info(name, _ONNX[datatype], [None if size == -1 else size for size in shape])
+        for name, datatype, shape in entries
+    ]
