@@ -34,6 +34,8 @@ class HTTPServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing here reads the client's address, so nobody may forge it either.
+            proxy_headers=False,
             # Longer than the idle time of any client's pool, so that the client is the one who closes.
             timeout_keep_alive=120,
             timeout_graceful_shutdown=max(1, round(drain_timeout)),

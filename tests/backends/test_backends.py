@@ -1,0 +1,332 @@
+"""Backends against small faulty servers: what goes wrong upstream becomes one of our errors and leaks nothing."""
+
+import asyncio
+import contextlib
+import json
+import socket
+
+import numpy as np
+import pytest
+from aiohttp import web
+from support.services import request
+
+from gateway.backends.embedded import EmbeddedBackend
+from gateway.backends.health import HealthChecker
+from gateway.backends.oip import OIPBackend
+from gateway.backends.tfserving import TFServingBackend
+from gateway.backends.torchserve import TorchServeBackend
+from gateway.codecs.oip_http import HEADER_LENGTH, ResponseForm, decode_request, encode_response
+from gateway.core.backend import Endpoint
+from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, Overloaded, Unavailable
+from gateway.core.limits import Limits
+from gateway.core.messages import InferResponse, RequestContext
+from gateway.core.tensors import Tensor
+
+SECRET = "/srv/secret/path at 10.1.2.3"
+
+
+@contextlib.asynccontextmanager
+async def serving(handler):
+    """The URL of a server that answers every request with ``handler``."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def oip(url, timeout=5.0, max_body=10_000):
+    return OIPBackend("b", url, timeout=timeout, max_body=max_body)
+
+
+async def call(backend):
+    try:
+        return await backend(request())
+    finally:
+        await backend.close()
+
+
+async def echo(http_request):
+    """An OIP server whose output y is the input."""
+    length = int(http_request.headers[HEADER_LENGTH])
+    decoded, _ = decode_request(await http_request.read(), length, "m", "", RequestContext("t"), Limits())
+    x = decoded.inputs[0]
+    response = InferResponse("m", "1", (Tensor("y", x.datatype, x.shape, x.data),))
+    body, length = encode_response(response, ResponseForm(True, {}))
+    return web.Response(body=body, headers={HEADER_LENGTH: str(length)})
+
+
+def answering(status=200, body=b"", headers=None):
+    async def handler(_):
+        return web.Response(status=status, body=body, headers=headers)
+
+    return handler
+
+
+def test_oip_sends_binary_and_passes_the_trace_on():
+    seen = []
+
+    async def handler(http_request):
+        seen.append((http_request.path, http_request.headers.get("traceparent")))
+        return await echo(http_request)
+
+    async def run():
+        async with serving(handler) as url:
+            backend = oip(url)
+            message = request(context=RequestContext("t", traceparent="00-trace"))
+            try:
+                return await backend(message)
+            finally:
+                await backend.close()
+
+    (output,) = asyncio.run(run()).outputs
+    assert output.to_numpy().tolist() == [[0, 0]]
+    assert seen == [("/v2/models/m/infer", "00-trace")]
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        (answering(500, SECRET.encode()), BackendError),
+        (answering(400, SECRET.encode()), BackendError),
+        (answering(503, SECRET.encode()), Overloaded),
+        (answering(429, SECRET.encode()), Overloaded),
+        (answering(200, SECRET.encode()), BackendError),
+        (answering(200, b"{}", {HEADER_LENGTH: "x"}), BackendError),
+        (answering(200, b"{}", {HEADER_LENGTH: "99"}), BackendError),
+        (answering(200, b"x" * 10_001), BackendError),
+    ],
+)
+def test_a_bad_answer_is_the_backends_fault_and_its_text_stays_here(handler, kind):
+    async def run():
+        async with serving(handler) as url:
+            await call(oip(url))
+
+    with pytest.raises(kind) as caught:
+        asyncio.run(run())
+    assert SECRET not in caught.value.message
+    assert "127.0.0.1" not in caught.value.message
+
+
+def test_a_refused_connection_is_told_apart():
+    with pytest.raises(ConnectFailed, match="backend 'b' refused the connection"):
+        asyncio.run(call(oip(f"http://127.0.0.1:{unused_port()}")))
+
+
+def test_a_connection_that_breaks_is_not_a_refused_one():
+    async def run():
+        async def drop(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(drop, "127.0.0.1", 0)
+        async with server:
+            await call(oip(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+
+    with pytest.raises(BackendError, match="closed the connection"):
+        asyncio.run(run())
+
+
+def test_a_backend_that_hangs_runs_into_its_time_limit():
+    async def run():
+        released = asyncio.Event()
+
+        async def hang(_):
+            await released.wait()
+            return web.Response()
+
+        async with serving(hang) as url:
+            try:
+                await call(oip(url, timeout=0.05))
+            finally:
+                released.set()
+
+    with pytest.raises(DeadlineExceeded, match="did not answer in time"):
+        asyncio.run(run())
+
+
+# TorchServe's tokens
+
+TOKEN_FAILURE = {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
+
+
+def torchserve(tmp_path, key, accepted, seen):
+    """Run one request against a TorchServe that accepts the token ``accepted``."""
+
+    async def handler(http_request):
+        seen.append(http_request.headers.get("Authorization"))
+        if http_request.headers.get("Authorization") != f"Bearer {accepted}":
+            return web.json_response(TOKEN_FAILURE, status=400)
+        return await echo(http_request)
+
+    async def run():
+        file = tmp_path / "key_file.json"
+        file.write_text(json.dumps({"inference": {"key": key}}))
+        async with serving(handler) as url:
+            backend = TorchServeBackend("ts", url, file, timeout=5, max_body=10_000)
+            await call(backend)
+
+    asyncio.run(run())
+
+
+def test_torchserve_gets_its_token(tmp_path):
+    seen = []
+    torchserve(tmp_path, "k", "k", seen)
+    assert seen == ["Bearer k"]
+
+
+def test_torchserve_refusing_the_token_is_not_asked_for_ever(tmp_path):
+    seen = []
+    with pytest.raises(BackendError, match="HTTP 400"):
+        torchserve(tmp_path, "old", "k", seen)
+    assert seen == ["Bearer old"] * 2
+
+
+def test_a_new_key_is_read_when_the_old_one_is_refused(tmp_path):
+    file, seen, accepted = tmp_path / "key_file.json", [], ["first"]
+
+    async def handler(http_request):
+        seen.append(http_request.headers["Authorization"])
+        if seen[-1] != f"Bearer {accepted[0]}":
+            return web.json_response(TOKEN_FAILURE, status=400)
+        return await echo(http_request)
+
+    async def run():
+        file.write_text('{"inference": {"key": "first"}}')
+        async with serving(handler) as url:
+            backend = TorchServeBackend("ts", url, file, timeout=5, max_body=10_000)
+            await backend(request())
+            accepted[0] = "second"  # TorchServe was restarted
+            file.write_text('{"inference": {"key": "second"}}')
+            await backend(request())
+            await backend.close()
+
+    asyncio.run(run())
+    assert seen == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"inference": {}}'])
+def test_an_unreadable_key_file_is_unavailable_and_its_path_stays_here(tmp_path, content):
+    file = tmp_path / "key_file.json"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(Unavailable, match="token cannot be read") as caught:
+        asyncio.run(call(TorchServeBackend("ts", "http://127.0.0.1:1", file, timeout=5, max_body=1)))
+    assert str(tmp_path) not in caught.value.message
+
+
+# TensorFlow Serving
+
+
+def test_a_refused_grpc_connection_is_told_apart():
+    async def run():
+        await call(TFServingBackend("tf", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10_000))
+
+    with pytest.raises(ConnectFailed, match="'tf' refused the connection"):
+        asyncio.run(run())
+
+
+# embedded
+
+
+class Broken:
+    def run(self, inputs):
+        raise RuntimeError(SECRET)
+
+
+def test_an_engine_that_fails_tells_the_client_nothing_of_its_inside():
+    async def run():
+        await call(EmbeddedBackend("e", {"m": Broken()}, instances=1))
+
+    with pytest.raises(BackendError, match="the engine failed") as caught:
+        asyncio.run(run())
+    assert SECRET not in caught.value.message
+
+
+# health
+
+
+class Checked:
+    def __init__(self, *results):
+        self.results = list(results)
+
+    async def check(self, model):
+        result = self.results.pop(0)
+        if result == "hang":
+            await asyncio.Event().wait()
+        if result is not None:
+            raise result
+
+
+def test_endpoints_follow_their_checks():
+    endpoint, states = Endpoint("b", "m"), []
+    backend = Checked(None, Unavailable("no model"), "hang", ZeroDivisionError(), None)
+
+    async def run():
+        checker = HealthChecker(
+            [(endpoint, backend)],
+            timeout=0.01,
+            on_check=lambda checked: states.append((checked.healthy, checked.problem)),
+        )
+        for _ in range(5):
+            await checker.check_all()
+
+    asyncio.run(run())
+    assert states == [
+        (True, ""),
+        (False, "no model"),
+        (False, "health check timed out"),
+        (False, "health check failed: ZeroDivisionError"),
+        (True, ""),
+    ]
+
+
+def test_checks_reach_real_servers():
+    async def run():
+        async with serving(answering(200, b"{}")) as up, serving(answering(503)) as down:
+            results = []
+            for backend in (
+                oip(up),
+                oip(down),
+                TorchServeBackend("t", up, None, timeout=5, max_body=10),
+                TorchServeBackend("t", down, None, timeout=5, max_body=10),
+                TFServingBackend("f", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10),
+            ):
+                try:
+                    await backend.check("m")
+                    results.append("ok")
+                except (Unavailable, ConnectFailed) as error:
+                    results.append(error.message)
+                await backend.close()
+            return results
+
+    assert asyncio.run(run()) == [
+        "ok",
+        "model not ready (HTTP 503)",
+        "ok",
+        "not healthy (HTTP 503)",
+        "status not available (UNAVAILABLE)",
+    ]
+
+
+def test_the_engines_arrays_become_tensors():
+    class Doubling:
+        def run(self, inputs):
+            return {"y": inputs["x"] * 2}
+
+    async def run():
+        return await call(EmbeddedBackend("e", {"m": Doubling()}, instances=1))
+
+    assert np.array_equal(asyncio.run(run()).outputs[0].to_numpy(), np.zeros((1, 2), np.float32))
