@@ -14,6 +14,7 @@ from rich.table import Table
 
 from gateway import __version__
 from gateway.config import ConfigError, GatewayConfig, load_config
+from gateway.runtime import commands as runtime
 
 app = typer.Typer(
     help="One gateway in front of TorchServe, TensorFlow Serving and ONNX Runtime.",
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
+runtime.register(app)
 
 ConfigOption = Annotated[
     Path | None,
@@ -72,9 +74,7 @@ def infer(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     image: Annotated[Path | None, typer.Option(help="A picture; preprocessed as the model's manifest says.")] = None,
     npy: Annotated[Path | None, typer.Option(help="A NumPy array, with or without the batch dimension.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json-file", help="An OIP request body, or a nested list.")
-    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="An OIP request body, or a nested list.")] = None,
     backend: Annotated[str, typer.Option(help="Which backend answers; `all` compares them.")] = "",
     protocol: Annotated[Literal["http", "grpc"], typer.Option(help="How to speak to the gateway.")] = "http",
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for an answer.")] = 60.0,

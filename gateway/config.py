@@ -219,7 +219,8 @@ def _launched_ports(key: str, backend: Backend) -> Iterator[tuple[str, int]]:
     if isinstance(backend, EmbeddedBackend) or backend.launch is None:
         return
     if backend.url is not None:
-        yield f"{key}.url", urlsplit(backend.url).port or 80
+        port = urlsplit(backend.url).port
+        yield f"{key}.url", 80 if port is None else port
     if not isinstance(backend, TorchServeBackend) and backend.grpc is not None:
         yield f"{key}.grpc", int(backend.grpc.rpartition(":")[2])
     for field in type(backend.launch).model_fields:
@@ -262,7 +263,8 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> G
 
 def dump_config(config: GatewayConfig) -> str:
     """``config`` as YAML that ``load_config`` reads back to an equal configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    # Nulls stay: a listener that is switched off must not become its default.
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

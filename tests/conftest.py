@@ -1,7 +1,55 @@
-"""What every test shares."""
+"""What every test shares: the built models, and an honest list of what this machine could not run."""
 
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A slow machine is no failure; the examples decide.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def _has_gpu():
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# Marker → what is missing, and how to find out whether it is there.
+REQUIREMENTS = {
+    "needs_gpu": ("a CUDA device", _has_gpu),
+    "needs_browser": ("chromium on PATH", lambda: shutil.which("chromium") is not None),
+}
+_not_run = {}
+
+
+def pytest_collection_modifyitems(items):
+    for marker, (what, is_there) in REQUIREMENTS.items():
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and not is_there():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
+                _not_run[item.nodeid] = what
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _not_run:
+        terminalreporter.section("not run on this machine")
+        for test, what in _not_run.items():
+            terminalreporter.write_line(f"{test}: needs {what}")
+
+
+@pytest.fixture(scope="session")
+def model_store_root():
+    """The store with every model that ships; building is a no-op when it is up to date."""
+    subprocess.run([sys.executable, "-m", "model_store.cli", "build", "--all"], cwd=REPOSITORY, check=True)
+    return REPOSITORY / ".models"

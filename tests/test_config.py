@@ -43,6 +43,13 @@ def test_the_default_stack_has_the_documented_ports():
 def test_dump_and_load_are_inverse(load):
     config = load_config(None, {})
     assert load(dump_config(config)) == config
+    without_admin = load("admin: null\n" + MINIMAL)
+    assert load(dump_config(without_admin)).admin is None
+
+
+def test_port_0_is_no_port_yet_and_may_repeat(load):
+    text = "http: {port: 0}\ngrpc: {port: 0}\nbackends: {o: {kind: oip, url: 'http://127.0.0.1:0', launch: {}}}"
+    assert dict(load(text).listening_ports())["backends.o.url"] == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, GatewayError
+from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, GatewayError, Unavailable
 from gateway.core.tensors import Buffer
 
 
@@ -36,7 +36,8 @@ class HTTPClient:
         Raises:
             ConnectFailed: nothing reached the server.
             DeadlineExceeded: no complete answer in time.
-            BackendError: the connection broke, or the answer is no HTTP or too large.
+            Unavailable: the connection broke before the answer was complete.
+            BackendError: the answer is no HTTP or too large.
         """
         return await self._exchange("GET", path, None, headers)
 
@@ -81,8 +82,8 @@ class HTTPClient:
             (aiohttp.ConnectionTimeoutError, ConnectFailed, "cannot be reached"),
             (TimeoutError, DeadlineExceeded, "did not answer in time"),
             (aiohttp.ClientConnectorError, ConnectFailed, "refused the connection"),
-            (aiohttp.ServerDisconnectedError, BackendError, "closed the connection before it answered"),
-            (OSError, BackendError, "broke the connection"),
+            (aiohttp.ServerDisconnectedError, Unavailable, "closed the connection before it answered"),
+            (OSError, Unavailable, "broke the connection"),
         )
         for kind, ours, text in table:
             if isinstance(error, kind):

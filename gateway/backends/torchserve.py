@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,7 +35,8 @@ class TorchServeBackend:
             HEADER_LENGTH: str(header_length),
             "traceparent": request.context.traceparent,
         }
-        answer = await self._authorized_post(f"/predictions/{quote(request.model, safe='')}", body, headers)
+        path = f"/predictions/{quote(request.model, safe='')}"
+        answer = await self._authorized(lambda token: self._client.post(path, body, headers | token))
         if answer.status != 200:
             raise self._refused(answer)
         try:
@@ -44,21 +46,22 @@ class TorchServeBackend:
         return decode_response(answer.body, header_length)
 
     async def check(self, model: str) -> None:  # noqa: ARG002 - /ping is about all models
-        answer = await self._client.get("/ping")
+        answer = await self._authorized(lambda token: self._client.get("/ping", token))
         if answer.status != 200:
             raise Unavailable(f"not healthy (HTTP {answer.status})")
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _authorized_post(self, path: str, body: bytes, headers: dict[str, str]) -> HTTPAnswer:
+    async def _authorized(self, exchange: Callable[[dict[str, str]], Awaitable[HTTPAnswer]]) -> HTTPAnswer:
+        """The answer to ``exchange``, which is given the header that carries the token."""
         if self._token_file is not None and not self._authorization:
             self._read_token(self._token_file)
-        answer = await self._client.post(path, body, {**headers, **self._authorization})
+        answer = await exchange(self._authorization)
         if self._token_file is not None and _is_token_failure(answer):
             # A restarted TorchServe writes new keys; the request was refused unread, so it may go again.
             self._read_token(self._token_file)
-            answer = await self._client.post(path, body, {**headers, **self._authorization})
+            answer = await exchange(self._authorization)
         return answer
 
     def _read_token(self, file: Path) -> None:

@@ -113,9 +113,8 @@ class Child:
     async def _run_until_ready(self) -> Process:
         started = self.started = time.monotonic()
         self.ready_at = None
-        self.waiting_for = "process"
-        self._set(ChildState.STARTING if self.restarts == 0 else ChildState.RESTARTING)
         process = self._process = self._spawn()
+        self._set(ChildState.STARTING if self.restarts == 0 else ChildState.RESTARTING)
         ready = asyncio.create_task(wait_ready(self.launch.probe, self._note_waiting))
         try:
             await asyncio.wait(

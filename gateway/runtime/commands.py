@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from gateway.config import ConfigError, GatewayConfig, load_config
-from gateway.runtime.console import messages, results
+from gateway.runtime.console import complain, messages, results
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.stale import clear_stale
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
@@ -53,11 +53,10 @@ def up(
     Every server is ready once it has answered a real inference of every model.
     One that dies is started again. A second Ctrl-C skips the drain.
     """
-    console = messages()
     try:
         settings = select_backends(load_config(config), backends)
     except ConfigError as error:
-        console.print(Text(str(error)), soft_wrap=True)
+        complain(str(error))
         raise typer.Exit(2) from None
     run = RunDirectory(run_dir)
     try:
@@ -65,7 +64,10 @@ def up(
         with run.lock():
             run_stack(settings, run)
     except RuntimeFailure as failure:
-        console.print(Text(str(failure)), soft_wrap=True)
+        complain(str(failure))
+        raise typer.Exit(1) from None
+    except OSError as error:  # of the run directory: no rights, a full disk, a file where a directory should be
+        complain(f"{error.filename}: {error.strerror}")
         raise typer.Exit(1) from None
 
 
@@ -100,7 +102,7 @@ def status(
     run = RunDirectory(run_dir)
     state = _await_ready(run, wait)
     if state is None:
-        messages().print(Text(_nothing_runs(run)), soft_wrap=True)
+        complain(_nothing_runs(run))
         raise typer.Exit(1)
     console = results()
     if as_json:

@@ -7,6 +7,7 @@ import sys
 from typing import IO, TextIO, cast
 
 from rich.console import Console
+from rich.text import Text
 
 
 def results() -> Console:
@@ -17,6 +18,11 @@ def results() -> Console:
 def messages() -> Console:
     """Standard error, for progress and messages."""
     return Console(file=_lasting(sys.stderr), highlight=False)
+
+
+def complain(message: str) -> None:
+    """Print what went wrong to standard error."""
+    messages().print(Text.assemble(("error: ", "red"), message), soft_wrap=True)
 
 
 def _lasting(stream: TextIO) -> IO[str]:

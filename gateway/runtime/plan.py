@@ -47,8 +47,6 @@ def make_plan(config: GatewayConfig, run: RunDirectory) -> Plan:
         return Plan(_launch_backends(context), launch_gateway(context), list(context.models), _example(context))
     except StoreError as error:
         raise RuntimeFailure(str(error)) from None
-    except OSError as error:
-        raise RuntimeFailure(f"cannot write {error.filename}: {error.strerror}") from None
 
 
 def _launch_backends(context: LaunchContext) -> list[Launch]:

@@ -24,16 +24,9 @@ class RunDirectory:
         self.logs = self.path / "logs"
 
     def create(self) -> None:
-        """Make the directories; only this user may look into them, since TorchServe's tokens lie there.
-
-        Raises:
-            RuntimeFailure: they cannot be made.
-        """
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.logs.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RuntimeFailure(f"cannot create the run directory {self.shown(self.path)}: {error.strerror}") from None
+        """Make the directories; only this user may look into them, since TorchServe's tokens lie there."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
 
     def lock(self) -> BinaryIO:
         """Hold the run directory until the returned file is closed or this process ends.

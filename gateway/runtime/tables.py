@@ -26,17 +26,15 @@ def endpoints_table(state: dict[str, Any]) -> Table:
 
 
 def status_table(state: dict[str, Any]) -> Table:
-    """Everything about every server, in 80 columns."""
-    table = _table("server", "state", "what it is", "address", "device", "pid", "restarts")
+    """Everything about every server but its log, in 80 columns."""
+    table = _table("server", "state", "what it is", "HTTP, gRPC", "device")
     for name, server in servers(state):
         table.add_row(
-            name,
-            Text(server["state"], style=_STYLES.get(server["state"], "yellow")),
+            _two_lines(name, f"pid {server['pid']}" if server["pid"] else ""),
+            _two_lines(server["state"], _count(server["restarts"], "restart"), _STYLES.get(server["state"], "yellow")),
             server["server"],
-            "\n".join(filter(None, (_http(server), server.get("grpc", "")))),
-            _device(server),
-            str(server["pid"] or ""),
-            str(server["restarts"]),
+            _two_lines(_http(server), server.get("grpc", "")),
+            _two_lines(server["device"], _count(server["threads"], "thread")) if "device" in server else "",
         )
     return table
 
@@ -44,7 +42,7 @@ def status_table(state: dict[str, Any]) -> Table:
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headers:
-        table.add_column(header, no_wrap=header not in ("what it is", "device"))
+        table.add_column(header, no_wrap=header != "what it is")
     return table
 
 
@@ -52,8 +50,9 @@ def _http(server: dict[str, Any]) -> str:
     return str(server.get("http") or server.get("url", "")).removeprefix("http://")
 
 
-def _device(server: dict[str, Any]) -> str:
-    if "device" not in server:
-        return ""
-    threads = server["threads"]
-    return f"{server['device']}, {threads} thread{'s' if threads > 1 else ''}"
+def _two_lines(first: str, second: str, style: str = "") -> Text:
+    return Text.assemble((first, style), ("\n" + second, "dim"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

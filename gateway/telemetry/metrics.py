@@ -24,7 +24,7 @@ BUCKETS = (
 OTHER = "_OTHER"
 
 # A second series per child, of use only to a scraper that cannot see a restart; Prometheus can.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class AttemptMetrics:

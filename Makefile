@@ -1,0 +1,52 @@
+# Everything a person does here: demo, test, up, check, bench.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install models demo test up check format bench protos clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"CPython 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): about 2 GB, some minutes the first time"
+	$(BIN)/python -m pip install --quiet --progress-bar on --disable-pip-version-check --editable '.[all,dev]'
+	@touch $(READY)
+
+install: $(READY) ## Create .venv and install everything into it
+
+models: $(READY) ## Build the models' artefacts and prove them equal
+	$(BIN)/model-store build --all
+
+demo: models ## Start all servers, classify photographs, compare the servers, stop
+	scripts/demo $(BIN)
+
+test: models ## Run every test that this machine can run
+	$(BIN)/python -m pytest
+
+up: models ## Start all servers and the gateway until Ctrl-C
+	$(BIN)/gateway up
+
+check: $(READY) ## Check format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: models ## Measure what the gateway adds and compare the frameworks
+	scripts/bench $(BIN)
+
+protos: $(READY) ## Compile the .proto files
+	$(BIN)/python -m gateway.protos.compile
+
+clean: ## Remove the environment, the built models and all that was written while running
+	rm -rf $(VENV) .models .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

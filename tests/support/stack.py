@@ -1,0 +1,82 @@
+"""Starting the real stack — TorchServe, TensorFlow, ONNX Runtime and the gateway — and asking it as a user does."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+STACK = """
+http: {port: 0}
+grpc: {port: 0}
+metrics: {port: 0}
+admin: {port: 0}
+model_store: %s
+backends:
+  torchserve:
+    kind: torchserve
+    url: http://127.0.0.1:0
+    launch: {device: cpu, management_port: 0, metrics_port: 0, grpc_port: 0, grpc_management_port: 0}
+  tensorflow: {kind: tfserving, grpc: "127.0.0.1:0", url: "http://127.0.0.1:0", launch: {device: cpu}}
+  onnxruntime:
+    kind: oip
+    url: http://127.0.0.1:0
+    grpc: 127.0.0.1:0
+    launch: {device: cpu, metrics_port: 0}
+"""
+
+
+class Stack:
+    """A running ``gateway up``."""
+
+    def __init__(self, run_dir: Path, process: subprocess.Popen) -> None:
+        self.run_dir = run_dir
+        self.process = process
+
+    @property
+    def state(self) -> dict:
+        """What ``gateway status --json`` says now."""
+        done = gateway("status", "--json", "--run-dir", str(self.run_dir), check=False)
+        return json.loads(done.stdout)
+
+    @property
+    def config(self) -> str:
+        """Path of the resolved configuration."""
+        return str(self.run_dir / "gateway.yaml")
+
+
+def gateway(*arguments, check=True, **options):
+    """Run the command line as a user does; returns the finished process."""
+    command = [sys.executable, "-m", "gateway.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def wait_until(condition, seconds=60.0):
+    """Poll until ``condition`` is true; fails when it does not become so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def running_stack(store, folder):
+    config = folder / "stack.yaml"
+    config.write_text(STACK % store)
+    run_dir = folder / "run"
+    command = [sys.executable, "-m", "gateway.cli", "up", "--config", str(config), "--run-dir", str(run_dir)]
+    with (folder / "up.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "80"})
+    try:
+        waited = gateway("status", "--wait", "240", "--run-dir", str(run_dir), check=False)
+        assert waited.returncode == 0, (folder / "up.log").read_text() + waited.stderr
+        yield Stack(run_dir, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
