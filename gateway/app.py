@@ -115,8 +115,8 @@ class App:
         self._stop.set()
 
     async def _drain(self, http: HTTPServer, grpc_server: GRPCServer) -> None:
-        _log.info("draining", grace_s=self._settings.drain.grace, timeout_s=self._settings.drain.timeout)
         self.lifecycle.draining = True
+        _log.info("draining", grace_s=self._settings.drain.grace, timeout_s=self._settings.drain.timeout)
         await grpc_server.set_ready(False)
         # Whoever watches readiness stops sending; keep-alive clients are told to close with each answer.
         await asyncio.sleep(self._settings.drain.grace)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -32,11 +35,35 @@ def code_of(error: errors.GatewayError) -> grpc.StatusCode:
     return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), grpc.StatusCode.INTERNAL)
 
 
-def method(handler: Handler) -> grpc.RpcMethodHandler:
+class Gate:
+    """Lets calls in until it is closed; then refuses them in words that send clients elsewhere."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._refused = asyncio.Event()
+
+    def enter(self) -> None:
+        """Raise Unavailable when the gate is closed."""
+        if self._closed:
+            self._refused.set()
+            raise errors.Unavailable("the server is shutting down")
+
+    async def close(self, *, quiet: float, limit: float) -> None:
+        """Refuse from now on; returns after ``quiet`` seconds without a refusal, at the latest after ``limit``."""
+        self._closed = True
+        deadline = time.monotonic() + limit
+        with contextlib.suppress(TimeoutError):
+            while time.monotonic() < deadline:
+                self._refused.clear()
+                await asyncio.wait_for(self._refused.wait(), quiet)
+
+
+def method(gate: Gate, handler: Handler) -> grpc.RpcMethodHandler:
     """A unary method from bytes to bytes whose ``GatewayError``s become status codes."""
 
     async def guarded(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         try:
+            gate.enter()
             return await handler(data, context)
         except errors.GatewayError as error:
             code, text = code_of(error), error.message

@@ -12,10 +12,14 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from gateway.codecs import oip_grpc, tfs_grpc
+from gateway.frontends.grpc_edge import Gate
 from gateway.frontends.oip_grpc import oip_handler
 from gateway.frontends.server import Server
 from gateway.frontends.tfs_grpc import tfs_handlers
 from gateway.protos.loader import pool
+
+# The server closes when no call has been refused for so long, in seconds.
+_QUIET = 0.25
 
 
 class GRPCServer:
@@ -33,12 +37,13 @@ class GRPCServer:
                 ("grpc.keepalive_permit_without_calls", 1),
             )
         )
+        self._gate = Gate()
         self._services: list[str] = []
         if "oip" in protocols:
-            self._grpc.add_generic_rpc_handlers((oip_handler(server),))
+            self._grpc.add_generic_rpc_handlers((oip_handler(server, self._gate),))
             self._services.append(oip_grpc.SERVICE)
         if "tfserving" in protocols:
-            self._grpc.add_generic_rpc_handlers(tfs_handlers(server))
+            self._grpc.add_generic_rpc_handlers(tfs_handlers(server, self._gate))
             self._services += [tfs_grpc.PREDICTION_SERVICE, tfs_grpc.MODEL_SERVICE]
         self._health = health.aio.HealthServicer()
         add_HealthServicer_to_server(self._health, self._grpc)
@@ -65,5 +70,8 @@ class GRPCServer:
             await self._health.set(service, status)
 
     async def stop(self, grace: float) -> None:
-        """Send GOAWAY, refuse new calls, wait up to ``grace`` seconds for those in flight."""
+        """Refuse new calls, wait up to ``grace`` seconds for those in flight, close."""
+        # The library cancels calls that have arrived and not begun when it stops. Refusing them in our own words
+        # (UNAVAILABLE, which clients take elsewhere) until none comes any more empties its queue first.
+        await self._gate.close(quiet=_QUIET, limit=grace)
         await self._grpc.stop(grace)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from gateway.core.errors import GatewayError
 from gateway.frontends.asgi import Receive, Scope, Send
-from gateway.frontends.http_edge import InferEndpoint, respond_json, status_of
+from gateway.frontends.http_edge import CLOSE, InferEndpoint, respond_json, status_of
 from gateway.frontends.oip_http import OIPInfer, oip_routes
 from gateway.frontends.server import Server
 from gateway.frontends.tfs_http import TFSPredict, tfs_routes
@@ -46,8 +46,6 @@ class HTTPApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected ASGI scope {scope['type']!r}")  # uvicorn runs without lifespan
-        if self._lifecycle.draining:
-            send = _closing(send)
         # The raw path, because a quoted slash in a name must not split it.
         path = scope["raw_path"].decode("latin-1")
         for pattern, endpoint in self._infer:
@@ -60,16 +58,14 @@ class HTTPApp:
             name, version = match.groups(default="")
             await endpoint(unquote(name), unquote(version), scope, receive, send)
             return
-        await self._slow(scope, receive, send)
+        await self._slow(scope, receive, _closing(send) if self._lifecycle.draining else send)
 
 
 def _closing(send: Send) -> Send:
-    """While draining, tell keep-alive clients to go elsewhere with their next request."""
-
     async def closing(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start":
             headers = message.get("headers", [])
-            message = {**message, "headers": [*headers, (b"connection", b"close")]}  # type: ignore[misc]
+            message = {**message, "headers": [*headers, CLOSE]}  # type: ignore[misc]
         await send(message)
 
     return closing  # type: ignore[return-value]

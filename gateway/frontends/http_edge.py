@@ -14,6 +14,8 @@ from gateway.frontends.server import Server
 _log = structlog.get_logger()
 
 _JSON = (b"content-type", b"application/json")
+# While draining, tells keep-alive clients to go elsewhere with their next request.
+CLOSE = (b"connection", b"close")
 
 # The most specific class wins; see the tree in gateway.core.errors.
 _STATUS: dict[type[errors.GatewayError], int] = {
@@ -62,12 +64,21 @@ class InferEndpoint:
         except errors.GatewayError as error:
             if not context.served_by:
                 self.server.rejected(error.reason)
-            await respond_error(send, error, _measured(context))
+            await respond_error(send, error, self._tail(context))
         except Exception:
             _log.exception("request failed unexpectedly", protocol=self.protocol, model=model)
-            await respond_error(send, errors.GatewayError("internal error"), _measured(context))
+            await respond_error(send, errors.GatewayError("internal error"), self._tail(context))
         else:
-            await respond(send, 200, payload, [*extra, *_measured(context)])
+            await respond(send, 200, payload, [*extra, *self._tail(context)])
+
+    def _tail(self, context: RequestContext) -> Headers:
+        """The headers that every answer ends with."""
+        tail: Headers = [(b"server-timing", hints.server_timing(context).encode())]
+        if context.served_by:
+            tail.append((b"x-gateway-served-by", context.served_by.encode()))
+        if self.server.lifecycle.draining:
+            tail.append(CLOSE)
+        return tail
 
     def _refuse_encoded(self, headers: dict[bytes, bytes]) -> None:
         coding = headers.get(b"content-encoding", b"identity")
@@ -93,10 +104,3 @@ def _context(protocol: str, headers: dict[bytes, bytes]) -> RequestContext:
         timeout=None if timeout is None else hints.parse_timeout(timeout),
         traceparent=header_text(headers, b"traceparent") or "",
     )
-
-
-def _measured(context: RequestContext) -> Headers:
-    measured: Headers = [(b"server-timing", hints.server_timing(context).encode())]
-    if context.served_by:
-        measured.append((b"x-gateway-served-by", context.served_by.encode()))
-    return measured

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
-# Time for the loop to accept what the kernel had queued when the backlog was closed, in seconds.
-_ACCEPT_QUEUE = 0.05
+# How long a connection may be open without a request before a stopping server closes it, in seconds.
+_LINGER = 1.0
+_POLL = 0.01
 
 
 class _Uvicorn(uvicorn.Server):
@@ -59,7 +60,8 @@ class HTTPServer:
 
     async def start(self) -> None:
         """Begin to answer; returns when the port listens."""
-        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._bound]), name="http-server")
+        # uvicorn gets a copy of the socket, so that the port outlives its listening; see ``stop``.
+        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._bound.dup()]), name="http-server")
         while not self._uvicorn.started:
             if self._task.done():
                 await self._task
@@ -67,15 +69,42 @@ class HTTPServer:
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
-        """Accept no more, answer what is in flight (bounded by ``drain_timeout``), close."""
+        """Accept no more, answer what was accepted (bounded by ``drain_timeout``), close."""
         if self._task is None:
             return
-        # Closing a listening socket resets connections that the kernel has accepted and we have not. A backlog of
-        # zero first stops new ones, then the loop takes those that wait.
+        # Closing a listening socket resets the connections that the kernel has accepted and we have not. So: let no
+        # more queue up, end uvicorn's accepting, take what is in the queue by hand, and only then close.
         self._bound.listen(0)
-        await asyncio.sleep(_ACCEPT_QUEUE)
+        for server in self._uvicorn.servers:
+            server.close()
+        await self._accept_queued()
+        self._bound.close()
+        await self._linger()
         self._uvicorn.should_exit = True
         await self._task
+
+    async def _accept_queued(self) -> None:
+        config, loop = self._uvicorn.config, asyncio.get_running_loop()
+        self._bound.setblocking(False)
+        while True:
+            try:
+                connection, _ = self._bound.accept()
+            except BlockingIOError:
+                return
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._new_protocol(config), connection)
+
+    def _new_protocol(self, config: uvicorn.Config) -> Callable[[], asyncio.Protocol]:
+        state = self._uvicorn.server_state
+        return lambda: config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
+
+    async def _linger(self) -> None:
+        # A connection without a request may have one under way. Every answer closes its connection by now, so
+        # that what is left after a moment is idle.
+        waited = 0.0
+        while self._uvicorn.server_state.connections and waited < _LINGER:
+            await asyncio.sleep(_POLL)
+            waited += _POLL
 
     @property
     def _bound(self) -> socket.socket:

@@ -9,12 +9,12 @@ import grpc
 from gateway.codecs import oip_grpc as codec
 from gateway.core.errors import GatewayError
 from gateway.frontends import oip_model
-from gateway.frontends.grpc_edge import method, report, request_context
+from gateway.frontends.grpc_edge import Gate, method, report, request_context
 from gateway.frontends.server import Server
 from gateway.protos.loader import message_class
 
 
-def oip_handler(server: Server) -> grpc.GenericRpcHandler:
+def oip_handler(server: Server, gate: Gate) -> grpc.GenericRpcHandler:
     """The handler of ``inference.GRPCInferenceService``."""
 
     async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
@@ -37,7 +37,7 @@ def oip_handler(server: Server) -> grpc.GenericRpcHandler:
             serialised: bytes = response_class(**answer(request_class.FromString(data))).SerializeToString()
             return serialised
 
-        return name, method(handle)
+        return name, method(gate, handle)
 
     def model_ready(request: Any) -> dict[str, Any]:
         model = server.catalog.get(request.name, request.version)
@@ -61,4 +61,4 @@ def oip_handler(server: Server) -> grpc.GenericRpcHandler:
             unary("ModelStatistics", statistics),
         ]
     )
-    return grpc.method_handlers_generic_handler(codec.SERVICE, {"ModelInfer": method(infer), **methods})
+    return grpc.method_handlers_generic_handler(codec.SERVICE, {"ModelInfer": method(gate, infer), **methods})

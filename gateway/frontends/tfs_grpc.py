@@ -6,11 +6,11 @@ import grpc
 
 from gateway.codecs import tfs_grpc as codec
 from gateway.core.errors import GatewayError
-from gateway.frontends.grpc_edge import method, report, request_context
+from gateway.frontends.grpc_edge import Gate, method, report, request_context
 from gateway.frontends.server import Server
 
 
-def tfs_handlers(server: Server) -> tuple[grpc.GenericRpcHandler, ...]:
+def tfs_handlers(server: Server, gate: Gate) -> tuple[grpc.GenericRpcHandler, ...]:
     """The handlers of ``PredictionService`` and ``ModelService``."""
 
     async def predict(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
@@ -33,8 +33,8 @@ def tfs_handlers(server: Server) -> tuple[grpc.GenericRpcHandler, ...]:
         model = server.catalog.get(*codec.decode_status_request(data))
         return codec.encode_status_response([(int(model.version), model.ready)])
 
-    prediction = {"Predict": method(predict), "GetModelMetadata": method(metadata)}
+    prediction = {"Predict": method(gate, predict), "GetModelMetadata": method(gate, metadata)}
     return (
         grpc.method_handlers_generic_handler(codec.PREDICTION_SERVICE, prediction),
-        grpc.method_handlers_generic_handler(codec.MODEL_SERVICE, {"GetModelStatus": method(status)}),
+        grpc.method_handlers_generic_handler(codec.MODEL_SERVICE, {"GetModelStatus": method(gate, status)}),
     )

@@ -55,11 +55,12 @@ class Progress:
 
 
 def _lines(children: Sequence[Child], spinner: Spinner) -> Table:
-    table = Table.grid(padding=(0, 1))
+    # Fixed widths but for the last column: what a server waits for may be long, and is cut.
+    table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=1)
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", width=7)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(width=max(len(child.launch.name) for child in children))
+    table.add_column(width=7, justify="right")
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for child in children:
         mark = _MARKS.get(child.state, spinner)
         table.add_row(mark, child.launch.name, _elapsed(child), _detail(child))

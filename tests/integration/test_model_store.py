@@ -196,7 +196,9 @@ def torchserve(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("torchserve")
     ports = free_ports(5)
     settings = {
-        **{f"{key}_address": f"http://127.0.0.1:{ports[i]}" for i, key in enumerate(("inference", "management", "metrics"))},
+        "inference_address": f"http://127.0.0.1:{ports[0]}",
+        "management_address": f"http://127.0.0.1:{ports[1]}",
+        "metrics_address": f"http://127.0.0.1:{ports[2]}",
         "grpc_inference_port": ports[3],
         "grpc_management_port": ports[4],
         "disable_token_authorization": "true",
