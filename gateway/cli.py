@@ -15,6 +15,7 @@ from rich.table import Table
 from gateway import __version__
 from gateway.config import ConfigError, GatewayConfig, load_config
 from gateway.runtime import commands as runtime
+from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 
 app = typer.Typer(
     help="One gateway in front of TorchServe, TensorFlow Serving and ONNX Runtime.",
@@ -31,6 +32,9 @@ runtime.register(app)
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="YAML file. Without one: three local backends on their usual ports."),
+]
+RunningOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file. Without one: that of the stack that runs here.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -78,13 +82,13 @@ def infer(
     backend: Annotated[str, typer.Option(help="Which backend answers; `all` compares them.")] = "",
     protocol: Annotated[Literal["http", "grpc"], typer.Option(help="How to speak to the gateway.")] = "http",
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for an answer.")] = 60.0,
-    config: ConfigOption = None,
+    config: RunningOption = None,
     output: Annotated[Literal["table", "json"], typer.Option(help="How to print the answer.")] = "table",
 ) -> None:
     """Send one inference to a running gateway and print the top 5 classes, who served it and the time's split."""
     if sum(source is not None for source in (image, npy, json_file)) != 1:
         _fail("exactly one of --image, --npy and --json is needed", 2)
-    settings = _load(config)
+    settings = _load_running(config)
     from gateway import infer as command
     from gateway.client import ClientError
     from model_store.errors import InvalidImage, StoreError
@@ -105,9 +109,9 @@ def infer(
 
 
 @app.command(epilog="Example: gateway models --json")
-def models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def models(config: RunningOption = None, as_json: JsonOption = False) -> None:
     """List the models of a running gateway and the backends that serve them."""
-    settings = _load(config)
+    settings = _load_running(config)
     from gateway.client import ClientError, get_json
 
     try:
@@ -134,6 +138,15 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         print(__version__)
         raise typer.Exit
+
+
+def _load_running(path: Path | None) -> GatewayConfig:
+    """The configuration in ``path``, else that of the stack that `gateway up` runs here, else the default."""
+    state = RunDirectory(DEFAULT_RUN_DIRECTORY).read_state() if path is None else None
+    if state is None or not supervisor_alive(state):
+        return _load(path)
+    # Its ports are resolved; a variable of this shell must not move them again.
+    return load_config(Path(state["config"]), environ={})
 
 
 def _load(path: Path | None) -> GatewayConfig:

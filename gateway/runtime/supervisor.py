@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.runtime.child import Child
@@ -43,7 +43,7 @@ class Supervisor:
         """All servers, backends first."""
         return [*self.backends, self.gateway]
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    async def run(self, ready: Callable[[], Awaitable[None]]) -> None:
         """Start everything, call ``ready``, and stop everything once a signal asks for it.
 
         However it ends, nothing that it started is left.
@@ -60,7 +60,7 @@ class Supervisor:
             if not self._stop.is_set():
                 starting.result()
                 self._enter("ready")
-                ready()
+                await ready()
                 await stopping
         finally:
             stopping.cancel()

@@ -47,8 +47,9 @@ async def run_plan(plan: Plan, run: RunDirectory) -> None:
     supervisor = Supervisor(plan, run, reaper, progress.news)
     following = asyncio.create_task(progress.follow(supervisor.children))
 
-    def ready() -> None:
+    async def ready() -> None:
         following.cancel()
+        await asyncio.wait({following})  # its live lines must be done before anything is printed below them
         console = results()
         console.print(endpoints_table(supervisor.state()))
         console.print(Text(f"\nTry: {plan.example}\nStop with Ctrl-C."), soft_wrap=True)

@@ -51,7 +51,9 @@ class Stack:
 def gateway(*arguments, check=True, **options):
     """Run the command line as a user does; returns the finished process."""
     command = [sys.executable, "-m", "gateway.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"}, **options
+    )
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
