@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from rich.console import Console
 
 from model_store.build import build
 from model_store.engines import ENGINES, open_engine
@@ -49,8 +50,6 @@ def engines(store):
 
 @pytest.fixture
 def quiet():
-    from rich.console import Console
-
     return Progress(Console(quiet=True))
 
 
@@ -288,9 +287,8 @@ def logits(answer):
 def test_torchserve_takes_json_and_binary(store, engines, torchserve):
     sample = store.get("digits-mlp").samples()["digit-3"]
     expected = engines["digits-mlp", "onnxruntime"].run(sample)["logits"]
-    as_json, as_binary = post(
-        torchserve, json_request(sample["input"], id="j"), binary_request(sample["input"], id="b")
-    )
+    requests = json_request(sample["input"], id="j"), binary_request(sample["input"], id="b")
+    as_json, as_binary = post(torchserve, *requests)
     np.testing.assert_allclose(logits(as_json), expected, atol=1e-4)
     np.testing.assert_allclose(logits(as_binary), expected, atol=1e-4)
     assert as_binary[1]["Content-Type"] == "application/octet-stream"

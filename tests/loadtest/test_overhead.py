@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
-from loadtest.results import Report
+from loadtest.results import Block, Report
 from loadtest.scenarios.overhead import markdown, overheads, paired
 from loadtest.stack_state import read_stack
 from loadtest.statistics import Interval
@@ -18,6 +20,14 @@ def test_overhead_is_paired_by_repetition(report: Report) -> None:
     assert one.added_interval == pytest.approx(Interval(0.001, 0.001))
     assert one.throughput_ratio == pytest.approx(1.25)
     assert (one.gateway_throughput, one.direct_throughput) == (50, 40)
+
+
+def test_blocks_without_answers_make_no_pair(report: Report, block: Callable[..., Block]) -> None:
+    gateway, direct = report.targets
+    empty = [block("closed-1", n, []) for n in range(2)]
+    direct = msgspec.structs.replace(direct, blocks=(*empty, *direct.blocks[2:]))
+    (one,) = overheads(msgspec.structs.replace(report, targets=(gateway, direct)))
+    assert one.added_median == pytest.approx(0.001)
 
 
 def test_markdown_is_a_table_for_the_readme(report: Report) -> None:

@@ -135,7 +135,9 @@ def test_milliseconds(seconds: float | None, text: str) -> None:
     assert milliseconds(seconds) == text
 
 
-@pytest.mark.parametrize(("rate", "text"), [(0.12345, "0.123"), (45.67, "45.7"), (123.4, "123"), (12345.0, "12,345")])
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.12345, "0.123"), (4.0, "4.00"), (45.67, "45.7"), (123.4, "123"), (12345.0, "12,345")]
+)
 def test_per_second(rate: float, text: str) -> None:
     assert per_second(rate) == text
 

@@ -66,17 +66,18 @@ def block_of(recorder: Recorder, now: int) -> Block:
 
 def measure_open(server: OneLaneServer, due: list[int], seconds: float, most_in_flight: int = 10_000) -> Block:
     async def measure() -> Block:
-        recorder = Recorder(0, round(seconds * NS))
+        recorder = Recorder(round(seconds * NS))
+        recorder.open(0)
         await open_loop(caller_of(server), recorder, due, most_in_flight)
-        return block_of(recorder, round(seconds * NS))
+        return block_of(recorder, server.clock.now())
 
     return run_virtual(measure())
 
 
 def measure_closed(server: OneLaneServer, concurrency: int, seconds: float) -> Block:
     async def measure() -> Block:
-        recorder = Recorder(0, round(seconds * NS))
-        await closed_loop(caller_of(server), recorder, concurrency)
+        recorder = Recorder(round(seconds * NS))
+        await closed_loop(caller_of(server), recorder, concurrency, lead_in=0)
         return block_of(recorder, server.clock.now())
 
     return run_virtual(measure())
@@ -133,6 +134,33 @@ def test_closed_loop_keeps_its_concurrency_busy(virtual_clock: Any) -> None:
     assert block_throughput(block) == pytest.approx(100, rel=0.01)
 
 
+class BatchServer(OneLaneServer):
+    """Takes all that wait at once and answers them together ``service`` seconds later."""
+
+    async def send(self, sample: int) -> Answer:
+        now = self.clock.now()
+        self.free = self.free if self.free > now else now + round(self.service * NS)
+        await self.clock.sleep_until(self.free)
+        return Answer(b"", None, self.clock.now())
+
+
+@pytest.mark.parametrize("server", [OneLaneServer, BatchServer])
+@pytest.mark.parametrize("seconds", [0.05, 0.17, 0.31, 2.0])
+def test_throughput_is_right_in_windows_shorter_than_a_response(
+    virtual_clock: Any, server: type[OneLaneServer], seconds: float
+) -> None:
+    one_lane = server is OneLaneServer
+    block = measure_closed(server(virtual_clock, 0.075 if one_lane else 0.6), concurrency=8, seconds=seconds)
+    assert block_throughput(block) == pytest.approx(8 / 0.6, rel=0.01)
+
+
+def test_open_loop_lasts_until_its_window_ends(virtual_clock: Any) -> None:
+    """Otherwise the rate would be taken over the time to the last answer, and come out too high."""
+    block = measure_open(OneLaneServer(virtual_clock, service=0.01), [0, NS // 10], 1)
+    assert block.window_seconds == 1
+    assert block_throughput(block) == pytest.approx(2)
+
+
 def test_too_many_in_flight_void_the_block(virtual_clock: Any) -> None:
     server = OneLaneServer(virtual_clock, service=1.0)
     block = measure_open(server, constant(100, 1), 1, most_in_flight=20)
@@ -150,9 +178,9 @@ def test_wrong_answers_are_failures(virtual_clock: Any) -> None:
     server = OneLaneServer(virtual_clock, service=0.1)
 
     async def measure() -> Recorder:
-        recorder = Recorder(0, NS)
+        recorder = Recorder(NS)
         caller = Caller(server, lambda sample, answer: False, itertools.repeat(0), virtual_clock)
-        await closed_loop(caller, recorder, 1)
+        await closed_loop(caller, recorder, 1, lead_in=0)
         return recorder
 
     recorder = run_virtual(measure())
@@ -164,22 +192,28 @@ def test_lead_in_is_no_part_of_latencies_but_of_throughput(virtual_clock: Any) -
     server = OneLaneServer(virtual_clock, service=0.4)
 
     async def measure() -> Block:
-        recorder = Recorder(round(0.1 * NS), NS)  # window from 0.1 s to 1.1 s
-        await closed_loop(caller_of(server), recorder, 1)
+        recorder = Recorder(NS)
+        await closed_loop(caller_of(server), recorder, 1, lead_in=round(0.5 * NS))  # window from 0.5 s to 1.5 s
         return block_of(recorder, virtual_clock.now())
 
     block = run_virtual(measure())
-    assert unpack(block.scheduled).tolist() == [-NS // 10, 3 * NS // 10, 7 * NS // 10]
+    assert unpack(block.scheduled).tolist() == [-5 * NS // 10, -NS // 10, 3 * NS // 10, 7 * NS // 10]
     assert len(merged_times([block])) == 2
-    assert block_throughput(block) == 2  # done at 0.4 s and 0.8 s; the third ends after the window
+    assert block_throughput(block) == pytest.approx(2.5)  # 0.3, 0.4 and 0.3 s of requests that take 0.4 s
+
+
+def test_window_opens_when_every_caller_has_had_an_answer(virtual_clock: Any) -> None:
+    block = measure_closed(OneLaneServer(virtual_clock, service=0.1), concurrency=4, seconds=2)
+    assert min(unpack(block.scheduled)) == -4 * NS // 10
+    assert merged_times([block]) == pytest.approx(0.4)  # no request that found the server idle
 
 
 def test_a_cancelled_block_keeps_what_it_has(virtual_clock: Any) -> None:
     server = OneLaneServer(virtual_clock, service=0.1)
 
     async def measure() -> Block:
-        recorder = Recorder(0, 100 * NS)
-        task = asyncio.create_task(closed_loop(caller_of(server), recorder, 1))
+        recorder = Recorder(100 * NS)
+        task = asyncio.create_task(closed_loop(caller_of(server), recorder, 1, lead_in=0))
         await asyncio.sleep(1.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -187,5 +221,5 @@ def test_a_cancelled_block_keeps_what_it_has(virtual_clock: Any) -> None:
         return block_of(recorder, virtual_clock.now())
 
     block = run_virtual(measure())
-    assert block.window_seconds == pytest.approx(1.05)
-    assert len(merged_times([block])) == 10
+    assert block.window_seconds == pytest.approx(0.95)  # it had opened with the first answer
+    assert len(merged_times([block])) == 9

@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,3 +110,11 @@ def test_a_killed_build_takes_its_step_along(step, tmp_path):
         build.send_signal(signal.SIGKILL)
         assert alive.read() == b""
     build.wait()
+
+
+def test_a_full_disk_is_named_whatever_the_step_said(runner, step, monkeypatch):
+    step("raise ValueError('983040 requested and 305120 written')")
+    usage = shutil.disk_usage("/")._replace(free=4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(BuildFailed, match="tiny: Step failed: the disk is full; its log is"):
+        runner()[0].run("Step", "a_step", [])

@@ -128,7 +128,7 @@ def test_scratch_that_belongs_to_somebody_else_is_refused(run_child: Any, launch
     scratch.symlink_to(elsewhere)  # rmtree does not follow it, mkdir does not take it
 
     async def use(child: Child) -> None:
-        with pytest.raises(RuntimeFailure, match="cannot start: .*scratch: File exists"):
+        with pytest.raises(RuntimeFailure, match=r"cannot start: .*scratch: File exists"):
             await child.start()
 
     run_child(dataclasses.replace(launch, scratch=scratch), use)

@@ -44,6 +44,17 @@ def run_against(
     asyncio.run(main())
 
 
+async def second_wait(probe: Probe) -> str:
+    """What it waits for after the first attempt."""
+    waits: asyncio.Queue[str] = asyncio.Queue()
+    waiting = asyncio.create_task(wait_ready(probe, waits.put_nowait))
+    await waits.get()
+    try:
+        return await waits.get()
+    finally:
+        waiting.cancel()
+
+
 def test_every_model_has_to_answer_before_it_is_ready() -> None:
     paths: list[str] = []
     waits: list[str] = []
@@ -69,26 +80,14 @@ def test_every_model_has_to_answer_before_it_is_ready() -> None:
 
 def test_a_server_that_does_not_listen_yet_is_waited_for(free_ports: Any) -> None:
     (port,) = free_ports(1)
-    waits: list[str] = []
-
-    async def main() -> None:
-        waiting = asyncio.create_task(wait_ready(oip_probe(f"http://127.0.0.1:{port}", [DIGITS]), waits.append))
-        while not waits[1:]:
-            await asyncio.sleep(0)
-        waiting.cancel()
-
-    asyncio.run(main())
-    assert waits[1] == "first inference of digits: not listening yet"
+    probe = oip_probe(f"http://127.0.0.1:{port}", [DIGITS])
+    assert asyncio.run(second_wait(probe)) == "first inference of digits: not listening yet"
 
 
 def test_a_connection_that_breaks_is_not_ready() -> None:
     async def use(url: str) -> None:
-        waits: list[str] = []
-        waiting = asyncio.create_task(wait_ready(oip_probe(url, [DIGITS]), waits.append))
-        while not waits[1:]:
-            await asyncio.sleep(0)
-        waiting.cancel()
-        assert waits[1].startswith("first inference of digits: ServerDisconnectedError")
+        reason = await second_wait(oip_probe(url, [DIGITS]))
+        assert reason.startswith("first inference of digits: ServerDisconnectedError")
 
     async def hang_up(request: web.Request) -> web.Response:
         assert request.transport is not None

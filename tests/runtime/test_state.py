@@ -40,7 +40,7 @@ def test_the_state_is_read_back(run: RunDirectory) -> None:
     run.write_state(state)
     assert run.read_state() == state
     assert json.loads(run.state_file.read_text()) == state
-    assert [path.name for path in run.path.iterdir()] == ["logs", "state.json"]  # no temporary file is left
+    assert {path.name for path in run.path.iterdir()} == {"logs", "state.json"}  # no temporary file is left
     run.remove_state()
     assert run.read_state() is None
 

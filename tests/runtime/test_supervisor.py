@@ -107,6 +107,16 @@ def test_a_killed_reaper_is_replaced(standin_stack: Start, wait_until: Wait) -> 
     assert "stopping process groups" in stack.run.log("reaper").read_text()
 
 
+def test_the_kernel_ends_the_servers_when_the_reaper_is_killed_too(standin_stack: Start, wait_until: Wait) -> None:
+    stack = standin_stack(gateway=[], alpha=[])
+    wait_until(stack.ready)
+    (reaper,) = _reapers(stack.process.pid)
+    os.kill(reaper, signal.SIGKILL)
+    stack.process.send_signal(signal.SIGKILL)
+    stack.process.wait()
+    wait_until(lambda: not stack.left())
+
+
 def test_a_backend_that_ends_at_once_fails_the_start(standin_stack: Start, free_ports: Callable[..., Any]) -> None:
     stack = standin_stack(gateway=[], alpha=["worker"], beta=["70000"])  # no such port: it crashes
     assert stack.process.wait(timeout=20) == 1
