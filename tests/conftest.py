@@ -51,5 +51,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(scope="session")
 def model_store_root():
     """The store with every model that ships; building is a no-op when it is up to date."""
-    subprocess.run([sys.executable, "-m", "model_store.cli", "build", "--all"], cwd=REPOSITORY, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "model_store.cli", "build", "--all", "--store", ".models"], cwd=REPOSITORY, check=True
+    )
     return REPOSITORY / ".models"
