@@ -11,12 +11,12 @@ from gateway.config import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers.context import LaunchContext
-from gateway.runtime.launchers.front import launch_gateway
+from gateway.runtime.launchers.front import CONFIG_FILE, launch_gateway
 from gateway.runtime.launchers.onnxruntime import launch_oip
 from gateway.runtime.launchers.tensorflow import launch_tfserving
 from gateway.runtime.launchers.torchserve import KEY_FILE, launch_torchserve
 from gateway.runtime.ports import check_free, listening_ports, resolve_ports
-from gateway.runtime.state import RunDirectory
+from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory
 from model_store.errors import StoreError
 from model_store.store import ModelStore, StoredModel
 
@@ -74,7 +74,10 @@ def _example(context: LaunchContext) -> str:
         return "gateway models"
     # Through the store's own path: the real one is a build directory that the next build replaces.
     sample = context.config.model_store / manifest.name / manifest.version / samples[0].relative_to(best.directory)
-    return f"gateway infer {manifest.name} {option} {shlex.quote(str(context.run.shown(sample)))}"
+    words = ["gateway", "infer", manifest.name, option, str(context.run.shown(sample))]
+    if context.run.path != DEFAULT_RUN_DIRECTORY.absolute():
+        words += ["--config", str(context.run.shown(context.run.path / CONFIG_FILE))]
+    return shlex.join(words)
 
 
 def _arrays(model: StoredModel) -> list[Path]:

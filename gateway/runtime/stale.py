@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from typing import Any
@@ -16,7 +17,7 @@ _POLL_SECONDS = 0.05
 
 
 def clear_stale(run: RunDirectory) -> str:
-    """Remove a state file whose supervisor is gone, and the servers that it names.
+    """Remove a state file whose supervisor is gone, and the servers and scratch directories that it names.
 
     The reaper is stopping those already; this makes sure that it is done. Returns a sentence that says what was
     found; empty when there was nothing stale.
@@ -31,6 +32,9 @@ def clear_stale(run: RunDirectory) -> str:
     deadline = time.monotonic() + _GONE_SECONDS
     while any(group_members(group) for group in groups) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
+    for server in _servers(state):
+        if "scratch" in server:
+            shutil.rmtree(server["scratch"], ignore_errors=True)
     run.remove_state()
     left = f"; stopped {len(groups)} server(s) that it had left" if groups else ""
     return f"a former `gateway up` (pid {state['pid']}) ended without cleaning up{left}"
@@ -38,9 +42,12 @@ def clear_stale(run: RunDirectory) -> str:
 
 def _left_groups(state: dict[str, Any]) -> list[int]:
     """Process groups of the servers in ``state`` that still run; the start time tells them from newer processes."""
-    servers = [state.get("gateway", {}), *state.get("backends", {}).values()]
     return [
         server["pid"]
-        for server in servers
+        for server in _servers(state)
         if server.get("pid") and start_time(server["pid"]) == server.get("start_time")
     ]
+
+
+def _servers(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return [state.get("gateway", {}), *state.get("backends", {}).values()]

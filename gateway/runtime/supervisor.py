@@ -61,7 +61,10 @@ class Supervisor:
                 starting.result()
                 self._enter("ready")
                 await ready()
-                await stopping
+                supervisions = [child.supervision for child in self.children if child.supervision is not None]
+                done, _ = await asyncio.wait({stopping, *supervisions}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # a supervision has no end of its own but an error, which must not go unseen
         finally:
             stopping.cancel()
             starting.cancel()
@@ -130,5 +133,6 @@ class Supervisor:
             "start_time": None if child.pid is None else start_time(child.pid),
             "restarts": child.restarts,
             "log": str(child.log),
+            **({"scratch": str(child.launch.scratch)} if child.launch.scratch is not None else {}),
             **child.launch.facts,
         }

@@ -102,6 +102,8 @@ def test_nothing_stale_is_no_news(run: RunDirectory) -> None:
 
 
 def test_a_stale_state_goes_with_the_servers_it_names(run: RunDirectory) -> None:
+    scratch = run.path / "scratch"
+    scratch.mkdir()
     left = subprocess.Popen(SLEEPER, start_new_session=True)
     bystander = subprocess.Popen(SLEEPER, start_new_session=True)
     try:
@@ -109,7 +111,7 @@ def test_a_stale_state_goes_with_the_servers_it_names(run: RunDirectory) -> None
             state_of(
                 dead := dead_pid(),
                 1,
-                alpha={"pid": left.pid, "start_time": start_time(left.pid)},
+                alpha={"pid": left.pid, "start_time": start_time(left.pid), "scratch": str(scratch)},
                 beta={"pid": bystander.pid, "start_time": 1},  # that server ended; its pid belongs to another
                 gamma={"pid": None, "start_time": None},
             )
@@ -118,6 +120,7 @@ def test_a_stale_state_goes_with_the_servers_it_names(run: RunDirectory) -> None
             f"a former `gateway up` (pid {dead}) ended without cleaning up; stopped 1 server(s) that it had left"
         )
         assert run.read_state() is None
+        assert not scratch.exists()
         assert left.wait(timeout=10) < 0
         assert bystander.poll() is None
     finally:
