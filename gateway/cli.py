@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import __version__
-from gateway.config import ConfigError, GatewayConfig, load_config
+from gateway.config import GatewayConfig
+from gateway.config_file import ConfigError, load_config
 from gateway.runtime import commands as runtime
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 

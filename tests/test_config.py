@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigError, dump_config, load_config
+from gateway.config_file import ConfigError, dump_config, load_config
 
 MINIMAL = "backends: {o: {kind: oip, url: 'http://127.0.0.1:9000'}}\n"
 
@@ -70,6 +70,8 @@ def test_port_0_is_no_port_yet_and_may_repeat(load):
         ("backends: {a: {kind: embedded, engine: onnxruntime, device: tpu}}", "backends.a.device: must be auto"),
         ("backends: {a: {kind: embedded, engine: onnxruntime, threads: 0}}", "backends.a.threads"),
         ("backends: {a: {kind: oip, url: 'http://h:8002', launch: {}}}", "port 8002 is already used by metrics.port"),
+        ("backends: {a/b: {kind: oip, url: 'http://h:1'}}", "a name of letters"),
+        ("backends: {gateway: {kind: oip, url: 'http://h:1'}}", "a name of letters"),
         ("[1]", "a mapping of settings is expected, got list"),
         ("", "a mapping of settings is expected, got NoneType"),
         ("a: [", "not valid YAML"),

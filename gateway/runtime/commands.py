@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from gateway.config import ConfigError, GatewayConfig, load_config
+from gateway.config import GatewayConfig
+from gateway.config_file import ConfigError, load_config
 from gateway.runtime.console import complain, messages, results
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.stale import clear_stale

@@ -47,10 +47,11 @@ def main() -> None:
 
 
 def worker_settings(definition: ModelDefinition) -> dict[str, int]:
-    """TorchServe's ``model-config.yaml``: one worker, and batches of what comes within a millisecond."""
+    """TorchServe's ``model-config.yaml``: batches of what comes within a millisecond.
+
+    The number of workers is left to the server's configuration, which an archive would overrule.
+    """
     return {
-        "minWorkers": 1,
-        "maxWorkers": 1,
         "batchSize": definition.max_batch_size,
         "maxBatchDelay": 1,  # ms a request waits for company; 0 is taken for unset, which means 100
         "responseTimeout": 60,

@@ -4,7 +4,6 @@ from hypothesis import given
 from support.strategies import tensors
 
 from gateway.codecs.tfs_tensor import decode_tensor_proto, fill_tensor_proto
-from gateway.core.datatypes import Datatype
 from gateway.core.errors import InvalidRequest
 from gateway.core.tensors import split_bytes
 from gateway.protos.loader import message_class

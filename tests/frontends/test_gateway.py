@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc.aio as triton_grpc
 import tritonclient.http.aio as triton_http
-from hypothesis import HealthCheck, given, settings as hypothesis_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from support.gateways import ENGINE, running, settings
 from support.strategies import tensors
 from support.tiny_store import CARRIED, make_store

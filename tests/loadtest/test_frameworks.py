@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from loadtest.scenarios.frameworks import FrameworkResult, winner
+import pytest
+from support.tiny_store import make_store
+
+from loadtest.scenarios.frameworks import FrameworkResult, run_frameworks, winner
 from loadtest.statistics import Interval
+from model_store.store import ModelStore
 
 
 def result(framework: str, median: float, low: float, high: float) -> FrameworkResult:
@@ -29,3 +33,20 @@ def test_no_winner_when_any_interval_overlaps_or_is_unknown(third: FrameworkResu
 
 def test_no_verdict_on_one_framework() -> None:
     assert winner([result("PyTorch", 1.0, 0.9, 1.1), FrameworkResult(framework="TensorFlow", problem="x")]) == ""
+
+
+def test_framework_that_cannot_run_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    """Real workers on a model that was built for ONNX Runtime alone."""
+    stored = ModelStore(make_store(tmp_path)).get("double")
+    steps: list[str] = []
+    report = run_frameworks(stored, inferences=25, batch=3, threads=1, seed=1, progress=steps.append)
+    results = {one.framework: one for one in report.frameworks}
+    assert results["PyTorch"].problem == "model 'double' was built without an artefact for pytorch"
+    assert results["TensorFlow"].problem == "model 'double' was built without an artefact for tensorflow"
+    onnxruntime = results["ONNX Runtime"]
+    assert onnxruntime.problem == ""
+    assert [len(times) for times in onnxruntime.rounds_ns] == [3, 3, 3, 3, 3, 2, 2, 2, 2, 2]
+    assert onnxruntime.median is not None
+    assert onnxruntime.median > 0
+    assert onnxruntime.median_interval is not None
+    assert (report.verdict, report.interrupted, steps[-1]) == ("", False, "")

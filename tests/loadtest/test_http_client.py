@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,7 +21,13 @@ def exchange(serve: Serve, use: Callable[[HttpClient], Awaitable[Any]], timeout:
     """Run ``use`` with a client of a server that handles its connections with ``serve``."""
 
     async def scenario() -> Any:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        writers: list[asyncio.StreamWriter] = []
+
+        async def remember(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            await serve(reader, writer)
+
+        server = await asyncio.start_server(remember, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with open_clock() as clock:
             client = HttpClient("127.0.0.1", port, [REQUEST], clock=clock, timeout=timeout)
@@ -30,6 +37,10 @@ def exchange(serve: Serve, use: Callable[[HttpClient], Awaitable[Any]], timeout:
             finally:
                 await client.close()
                 server.close()
+                for writer in writers:
+                    writer.close()
+                    with contextlib.suppress(ConnectionError):
+                        await writer.wait_closed()
 
     return asyncio.run(scenario())
 

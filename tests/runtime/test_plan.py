@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.config import GatewayConfig, load_config
+from gateway.config import GatewayConfig
+from gateway.config_file import load_config
 from gateway.core.datatypes import Datatype
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launchers.context import probe_inputs

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib import metadata, util
 from pathlib import Path
 
-import yaml
-
 from gateway.config import EmbeddedBackend, GatewayConfig, LaunchConfig, Listener, Protocol
+from gateway.config_file import dump_config
 from gateway.runtime.errors import RuntimeFailure
 
 # Engine → name for people, the module that must import, and the distributions that may provide it.
@@ -69,9 +68,4 @@ def write_config(
             "backends": {engine: backend},
         }
     )
-    path.write_text(render(config), encoding="utf-8")
-
-
-def render(config: GatewayConfig) -> str:
-    """``config`` as YAML, with every setting spelled out: a null ``admin`` must not become its default."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    path.write_text(dump_config(config), encoding="utf-8")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.config import EmbeddedBackend, Listener
+from gateway.config_file import dump_config
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs
-from gateway.runtime.launchers.embedded import render
 from gateway.runtime.ports import client_host, join_address
 from gateway.runtime.readiness import oip_probe, tfserving_probe
 
@@ -20,7 +20,7 @@ def launch_gateway(context: LaunchContext) -> Launch:
     """The launch of the gateway; writes the resolved configuration for it and for people to read."""
     config = context.config
     path = context.run.path / CONFIG_FILE
-    path.write_text(render(config), encoding="utf-8")
+    path.write_text(dump_config(config), encoding="utf-8")
     # Only what this very stack can answer for: a server of somebody else may be down, or not have the model.
     own = [name for name, backend in config.backends.items() if isinstance(backend, EmbeddedBackend) or backend.launch]
     served = {model.manifest.name: model for name in own for model in context.models_of(name)}

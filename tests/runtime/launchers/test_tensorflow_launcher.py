@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.config import GatewayConfig, load_config
+from gateway.config import GatewayConfig
+from gateway.config_file import load_config
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers import tensorflow
