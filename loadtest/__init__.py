@@ -1,0 +1,1 @@
+"""A load tester for model servers: latency from the schedule, exact percentiles, verdicts with confidence intervals."""
