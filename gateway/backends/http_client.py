@@ -1,34 +1,32 @@
-"""The HTTP side of a backend: pooled keep-alive connections, and aiohttp's errors mapped to ours."""
+"""The HTTP side of a backend: a pool of keep-alive connections, and its failures mapped to our errors."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import aiohttp
+from gateway.backends.http_connection import ConnectionBroken, HTTPAnswer, HTTPConnection, ProtocolViolation
+from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, Unavailable
 
-from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, GatewayError, Unavailable
-from gateway.core.tensors import Buffer
-
-
-@dataclass(slots=True, frozen=True)
-class HTTPAnswer:
-    """Status, headers (any case) and body of an answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_CONNECT_SECONDS = 5.0
 
 
 class HTTPClient:
-    """Speaks to one server. ``timeout`` bounds one exchange, in seconds."""
+    """Speaks to one server. ``timeout`` bounds one exchange, in seconds; ``max_body`` an answer, in bytes."""
 
     def __init__(self, backend: str, base_url: str, *, timeout: float, max_body: int) -> None:
+        parts = urlsplit(base_url)
         self._backend = backend
-        self._base_url = base_url
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 5.0))
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._authority = parts.netloc
+        self._timeout = timeout
         self._max_body = max_body
-        self._session: aiohttp.ClientSession | None = None
+        # The last one used is the first to be used again: the others may go idle and be closed by the server.
+        self._idle: list[HTTPConnection] = []
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> HTTPAnswer:
         """GET ``path``.
@@ -39,53 +37,61 @@ class HTTPClient:
             Unavailable: the connection broke before the answer was complete.
             BackendError: the answer is no HTTP or too large.
         """
-        return await self._exchange("GET", path, None, headers)
+        return await self._exchange("GET", path, b"", headers or {})
 
-    async def post(self, path: str, body: Buffer, headers: Mapping[str, str]) -> HTTPAnswer:
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
         """POST ``body`` to ``path``; raises as ``get``."""
         return await self._exchange("POST", path, body, headers)
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Close all connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
 
-    async def _exchange(
-        self, method: str, path: str, body: Buffer | None, headers: Mapping[str, str] | None
-    ) -> HTTPAnswer:
-        session = self._session or self._open()
+    async def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._authority}\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+        connection = self._idle_connection() or await self._connect()
+        answer = connection.send(head.encode("latin-1"), body)
+        expiry = asyncio.get_running_loop().call_later(self._timeout, _expire, answer)
         try:
-            async with session.request(method, self._base_url + path, data=body, headers=headers) as answer:
-                if (answer.content_length or 0) > self._max_body:
-                    raise BackendError(f"backend {self._backend!r}: its answer is over {self._max_body} bytes")
-                return HTTPAnswer(answer.status, answer.headers, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._mapped(error) from error
+            received = await answer
+        except TimeoutError:
+            raise DeadlineExceeded(f"backend {self._backend!r} did not answer in time") from None
+        except ConnectionBroken:
+            raise Unavailable(f"backend {self._backend!r} closed the connection before it answered") from None
+        except ProtocolViolation as error:
+            raise BackendError(f"backend {self._backend!r} gave {error}") from None
+        finally:
+            expiry.cancel()
+            if connection.reusable:
+                self._idle.append(connection)
+            else:
+                # Also when we were cancelled: the answer to an abandoned request must not meet the next one.
+                connection.close()
+        return received
 
-    def _open(self) -> aiohttp.ClientSession:
-        # Made here and not in __init__, because a session belongs to the running loop.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, use_dns_cache=True, ttl_dns_cache=10)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=16_384,
-            max_field_size=16_384,
-        )
-        return self._session
+    def _idle_connection(self) -> HTTPConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.reusable:
+                return connection
+        return None
 
-    def _mapped(self, error: Exception) -> GatewayError:
-        # Order matters: aiohttp's time-outs are also client errors.
-        table: tuple[tuple[type[Exception], type[GatewayError], str], ...] = (
-            (aiohttp.ConnectionTimeoutError, ConnectFailed, "cannot be reached"),
-            (TimeoutError, DeadlineExceeded, "did not answer in time"),
-            (aiohttp.ClientConnectorError, ConnectFailed, "refused the connection"),
-            (aiohttp.ServerDisconnectedError, Unavailable, "closed the connection before it answered"),
-            (OSError, Unavailable, "broke the connection"),
-        )
-        for kind, ours, text in table:
-            if isinstance(error, kind):
-                return ours(f"backend {self._backend!r} {text}")
-        return BackendError(f"backend {self._backend!r} gave an answer that is no valid HTTP")
+    async def _connect(self) -> HTTPConnection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(min(self._timeout, _CONNECT_SECONDS)):
+                _, connection = await loop.create_connection(
+                    lambda: HTTPConnection(self._max_body), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError:
+            raise ConnectFailed(f"backend {self._backend!r} cannot be reached") from None
+        except OSError:
+            raise ConnectFailed(f"backend {self._backend!r} refused the connection") from None
+        return connection
+
+
+def _expire(answer: asyncio.Future[HTTPAnswer]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

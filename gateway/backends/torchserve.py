@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 import structlog
 
-from gateway.backends.http_client import HTTPAnswer, HTTPClient
+from gateway.backends.http_client import HTTPClient
+from gateway.backends.http_connection import HTTPAnswer
 from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request, parse_header_length
 from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, Unavailable
 from gateway.core.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
+_HEADER_LENGTH = HEADER_LENGTH.lower()
 
 
 class TorchServeBackend:
@@ -40,7 +42,7 @@ class TorchServeBackend:
         if answer.status != 200:
             raise self._refused(answer)
         try:
-            header_length = parse_header_length(answer.headers.get(HEADER_LENGTH))
+            header_length = parse_header_length(answer.headers.get(_HEADER_LENGTH))
         except InvalidRequest as error:
             raise BackendError(f"backend {self.name!r}: {error.message}") from None
         return decode_response(answer.body, header_length)

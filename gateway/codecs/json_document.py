@@ -18,16 +18,16 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def decode_json(body: Buffer, shape: type[T], *, max_depth: int) -> T:
-    """``body`` as a ``shape`` (a msgspec Struct or any type msgspec knows).
+def decode_json(body: Buffer, decoder: msgspec.json.Decoder[T], *, max_depth: int) -> T:
+    """``body`` as what ``decoder`` was made for.
 
     Raises:
-        InvalidRequest: not UTF-8, not JSON, nested past ``max_depth``, or not of that shape; the message says where.
+        InvalidRequest: not UTF-8, not JSON, nested past ``max_depth``, or of another type; the message says where.
     """
     raw = bytes(body)
     _check_depth(raw, max_depth)
     try:
-        return msgspec.json.decode(raw, type=shape)
+        return decoder.decode(raw)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"JSON: not valid UTF-8 at byte {error.start}") from None
     except msgspec.ValidationError as error:
@@ -35,14 +35,14 @@ def decode_json(body: Buffer, shape: type[T], *, max_depth: int) -> T:
     except msgspec.DecodeError as error:
         if b"NaN" not in raw and b"Infinity" not in raw:
             raise InvalidRequest(f"JSON: {error}") from None
-    return _decode_with_tokens(raw, shape)
+    return _decode_with_tokens(raw, decoder)
 
 
-def _decode_with_tokens(raw: bytes, shape: type[T]) -> T:
+def _decode_with_tokens(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     # The tokens are no JSON, yet clients send them and Triton and TensorFlow Serving take them. Only
     # the standard library's slower parser knows them, so it is asked only when the fast one refused.
     try:
-        return msgspec.convert(json.loads(raw.decode("utf-8")), shape)
+        return msgspec.convert(json.loads(raw.decode("utf-8")), decoder.type)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"JSON: not valid UTF-8 at byte {error.start}") from None
     except msgspec.ValidationError as error:

@@ -55,6 +55,10 @@ class _ResponseJSON(msgspec.Struct):
     parameters: dict[str, Any] = {}
 
 
+_REQUEST = msgspec.json.Decoder(_RequestJSON)
+_RESPONSE = msgspec.json.Decoder(_ResponseJSON)
+
+
 @dataclass(slots=True, frozen=True)
 class ResponseForm:
     """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``."""
@@ -97,7 +101,7 @@ def decode_request(
         Unsupported: it asks for an extension that is not implemented.
     """
     header, blobs = _split(body, header_length)
-    document = decode_json(header, _RequestJSON, max_depth=limits.json_depth)
+    document = decode_json(header, _REQUEST, max_depth=limits.json_depth)
     if len(document.inputs) > limits.tensors:
         raise PayloadTooLarge(f"inputs: {len(document.inputs)} tensors are over the limit of {limits.tensors}")
     inputs = _decode_tensors(document.inputs, blobs, "inputs", limits)
@@ -161,7 +165,7 @@ def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
     """
     try:
         header, blobs = _split(body, header_length)
-        document = decode_json(header, _ResponseJSON, max_depth=_NO_LIMITS.json_depth)
+        document = decode_json(header, _RESPONSE, max_depth=_NO_LIMITS.json_depth)
         outputs = _decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS)
     except InvalidRequest as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error.message}") from None

@@ -41,6 +41,9 @@ class _PredictJSON(msgspec.Struct):
     signature_name: str = DEFAULT_SIGNATURE
 
 
+_PREDICT = msgspec.json.Decoder(_PredictJSON)
+
+
 def decode_predict_request(
     body: Buffer, model: str, version: str, signature: Signature, context: RequestContext, limits: Limits
 ) -> tuple[InferRequest, bool]:
@@ -51,7 +54,7 @@ def decode_predict_request(
     Raises:
         InvalidRequest: the body breaks the protocol; names the field.
     """
-    document = decode_json(body, _PredictJSON, max_depth=limits.json_depth)
+    document = decode_json(body, _PREDICT, max_depth=limits.json_depth)
     rows = document.instances is not msgspec.UNSET
     if rows == (document.inputs is not msgspec.UNSET):
         raise InvalidRequest("JSON: exactly one of 'instances' and 'inputs' is expected")

@@ -4,22 +4,26 @@ import asyncio
 import contextlib
 import json
 import socket
+import threading
 
 import numpy as np
 import pytest
+import uvloop
 from aiohttp import web
 from support.services import request
 
-from gateway.backends.embedded import EmbeddedBackend
+from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
 from gateway.backends.health import HealthChecker
 from gateway.backends.oip import OIPBackend
 from gateway.backends.tfserving import TFServingBackend
 from gateway.backends.torchserve import TorchServeBackend
 from gateway.codecs.oip_http import HEADER_LENGTH, ResponseForm, decode_request, encode_response
 from gateway.core.backend import Endpoint
+from gateway.core.datatypes import Datatype
 from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, Overloaded, Unavailable
 from gateway.core.limits import Limits
 from gateway.core.messages import InferResponse, RequestContext
+from gateway.core.signatures import Signature, TensorSpec
 from gateway.core.tensors import Tensor
 
 SECRET = "/srv/secret/path at 10.1.2.3"
@@ -90,7 +94,7 @@ def test_oip_sends_binary_and_passes_the_trace_on():
             finally:
                 await backend.close()
 
-    (output,) = asyncio.run(run()).outputs
+    (output,) = uvloop.run(run()).outputs
     assert output.to_numpy().tolist() == [[0, 0]]
     assert seen == [("/v2/models/m/infer", "00-trace")]
 
@@ -114,14 +118,14 @@ def test_a_bad_answer_is_the_backends_fault_and_its_text_stays_here(handler, kin
             await call(oip(url))
 
     with pytest.raises(kind) as caught:
-        asyncio.run(run())
+        uvloop.run(run())
     assert SECRET not in caught.value.message
     assert "127.0.0.1" not in caught.value.message
 
 
 def test_a_refused_connection_is_told_apart():
     with pytest.raises(ConnectFailed, match="backend 'b' refused the connection"):
-        asyncio.run(call(oip(f"http://127.0.0.1:{unused_port()}")))
+        uvloop.run(call(oip(f"http://127.0.0.1:{unused_port()}")))
 
 
 def test_a_connection_that_breaks_is_not_a_refused_one():
@@ -135,7 +139,7 @@ def test_a_connection_that_breaks_is_not_a_refused_one():
             await call(oip(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
     with pytest.raises(Unavailable, match="closed the connection") as caught:
-        asyncio.run(run())
+        uvloop.run(run())
     assert not isinstance(caught.value, ConnectFailed)  # it may have been worked on: not ours to send again
 
 
@@ -154,7 +158,7 @@ def test_a_backend_that_hangs_runs_into_its_time_limit():
                 released.set()
 
     with pytest.raises(DeadlineExceeded, match="did not answer in time"):
-        asyncio.run(run())
+        uvloop.run(run())
 
 
 # TorchServe's tokens
@@ -178,7 +182,7 @@ def torchserve(tmp_path, key, accepted, seen):
             backend = TorchServeBackend("ts", url, file, timeout=5, max_body=10_000)
             await call(backend)
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_torchserve_gets_its_token(tmp_path):
@@ -213,7 +217,7 @@ def test_a_new_key_is_read_when_the_old_one_is_refused(tmp_path):
             await backend(request())
             await backend.close()
 
-    asyncio.run(run())
+    uvloop.run(run())
     assert seen == ["Bearer first", "Bearer first", "Bearer second"]
 
 
@@ -224,7 +228,7 @@ def test_an_unreadable_key_file_is_unavailable_and_its_path_stays_here(tmp_path,
         file.write_text(content)
 
     with pytest.raises(Unavailable, match="token cannot be read") as caught:
-        asyncio.run(call(TorchServeBackend("ts", "http://127.0.0.1:1", file, timeout=5, max_body=1)))
+        uvloop.run(call(TorchServeBackend("ts", "http://127.0.0.1:1", file, timeout=5, max_body=1)))
     assert str(tmp_path) not in caught.value.message
 
 
@@ -236,23 +240,65 @@ def test_a_refused_grpc_connection_is_told_apart():
         await call(TFServingBackend("tf", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10_000))
 
     with pytest.raises(ConnectFailed, match="'tf' refused the connection"):
-        asyncio.run(run())
+        uvloop.run(run())
 
 
 # embedded
 
 
-class Broken:
+SIGNATURE = Signature((TensorSpec("x", Datatype.FP32, (-1, 2)),), (TensorSpec("y", Datatype.FP32, (-1, 2)),))
+
+
+class Doubling:
+    """Notes the threads it ran in; ``broken`` makes it fail."""
+
+    def __init__(self):
+        self.threads = []
+        self.broken = False
+
     def run(self, inputs):
-        raise RuntimeError(SECRET)
+        self.threads.append(threading.current_thread())
+        if self.broken:
+            raise RuntimeError(SECRET)
+        return {"y": inputs["x"] * 2}
+
+
+def embedded(engine, signature=SIGNATURE):
+    return EmbeddedBackend("e", {"m": EmbeddedModel(engine, signature)}, instances=1)
+
+
+def test_a_quick_engine_runs_on_the_loop_and_a_slow_batch_in_a_thread(monkeypatch):
+    engine = Doubling()
+    backend = embedded(engine)
+
+    async def run(rows):
+        await backend(request(array=np.zeros((rows, 2), np.float32)))
+        return engine.threads[-1] is threading.main_thread()
+
+    monkeypatch.setattr("gateway.backends.embedded.INLINE_SECONDS", 1.0)
+    assert uvloop.run(run(1))
+    monkeypatch.setattr("gateway.backends.embedded.INLINE_SECONDS", 0.0)
+    assert not uvloop.run(run(1))
+    uvloop.run(backend.close())
+
+
+def test_an_engine_whose_time_cannot_be_known_runs_in_a_thread(monkeypatch):
+    monkeypatch.setattr("gateway.backends.embedded.INLINE_SECONDS", 1e9)
+    engine = Doubling()
+    free = Signature((TensorSpec("x", Datatype.FP32, (-1, -1)),), SIGNATURE.outputs)
+    uvloop.run(call(embedded(engine, free)))
+    assert engine.threads[-1] is not threading.main_thread()
 
 
 def test_an_engine_that_fails_tells_the_client_nothing_of_its_inside():
     async def run():
-        await call(EmbeddedBackend("e", {"m": Broken()}, instances=1))
+        engine = Doubling()
+        backend = embedded(engine)
+        engine.broken = True
+        await call(backend)
 
     with pytest.raises(BackendError, match="the engine failed") as caught:
-        asyncio.run(run())
+        uvloop.run(run())
     assert SECRET not in caught.value.message
 
 
@@ -284,7 +330,7 @@ def test_endpoints_follow_their_checks():
         for _ in range(5):
             await checker.check_all()
 
-    asyncio.run(run())
+    uvloop.run(run())
     assert states == [
         (True, ""),
         (False, "no model"),
@@ -313,7 +359,7 @@ def test_checks_reach_real_servers():
                 await backend.close()
             return results
 
-    assert asyncio.run(run()) == [
+    assert uvloop.run(run()) == [
         "ok",
         "model not ready (HTTP 503)",
         "ok",
@@ -323,11 +369,7 @@ def test_checks_reach_real_servers():
 
 
 def test_the_engines_arrays_become_tensors():
-    class Doubling:
-        def run(self, inputs):
-            return {"y": inputs["x"] * 2}
-
     async def run():
-        return await call(EmbeddedBackend("e", {"m": Doubling()}, instances=1))
+        return await call(embedded(Doubling()))
 
-    assert np.array_equal(asyncio.run(run()).outputs[0].to_numpy(), np.zeros((1, 2), np.float32))
+    assert np.array_equal(uvloop.run(run()).outputs[0].to_numpy(), np.zeros((1, 2), np.float32))

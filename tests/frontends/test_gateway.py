@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc.aio as triton_grpc
 import tritonclient.http.aio as triton_http
+import uvloop
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from support.gateways import ENGINE, running, settings
@@ -32,7 +33,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loop():
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as in production
         yield runner
 
 
