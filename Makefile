@@ -1,4 +1,6 @@
 # Everything a person does here: demo, test, up, check, bench.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,8 +16,9 @@ help: ## Show this list
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"CPython 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV): about 2 GB, some minutes the first time"
-	$(BIN)/python -m pip install --quiet --progress-bar on --disable-pip-version-check --editable '.[all,dev]'
+	@echo "Installing into $(VENV): about 3 GB, some minutes the first time (log: $(VENV)/install.log)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[all,dev]' 2>&1 \
+	  | tee $(VENV)/install.log | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; s/^Installing collected.*/  … unpacking all of them/p; /^ERROR/p; /^error/p'
 	@touch $(READY)
 
 install: $(READY) ## Create .venv and install everything into it
