@@ -33,6 +33,8 @@ from gateway.frontends.server import Server
 from gateway.stack import build_stack
 from gateway.telemetry.metrics import GatewayMetrics
 from model_store.engines import open_engine
+from model_store.errors import ModelMissing
+from model_store.manifest import verify_checksums
 from model_store.store import ModelStore, StoredModel
 
 _log = structlog.get_logger()
@@ -56,6 +58,10 @@ class App:
         self._settings = settings
         store = ModelStore(settings.model_store)
         stored = [store.get(name) for name in settings.models or store.names()]
+        if not stored:
+            raise ModelMissing(
+                f"the model store {settings.model_store} is empty; build a model: model-store build NAME"
+            )
         self.lifecycle = Lifecycle()
         self.metrics = GatewayMetrics([model.manifest.name for model in stored], settings.backends)
         loads = {name: Load() for name in settings.backends}
@@ -193,6 +199,7 @@ def _build_backend(
             for model in stored:
                 manifest = model.manifest
                 if settings.models is None or manifest.name in settings.models:
+                    verify_checksums(model.directory, manifest)
                     engine = open_engine(settings.engine, model.directory, manifest, settings.device, settings.threads)
                     models[manifest.name] = EmbeddedModel(engine, manifest.model_signature())
                     _log.info("engine loaded", backend=name, engine=settings.engine, model=manifest.name)

@@ -1,7 +1,6 @@
 """What every test shares: the built models, and an honest list of what this machine could not run."""
 
 import importlib.util
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +26,6 @@ def _has_gpu():
 # Marker → what is missing, and how to find out whether it is there.
 REQUIREMENTS = {
     "needs_gpu": ("a CUDA device", _has_gpu),
-    "needs_browser": ("chromium on PATH", lambda: shutil.which("chromium") is not None),
 }
 _not_run = {}
 

@@ -18,6 +18,7 @@ from gateway.runtime.launchers.torchserve import KEY_FILE, launch_torchserve
 from gateway.runtime.ports import check_free, listening_ports, resolve_ports
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory
 from model_store.errors import StoreError
+from model_store.manifest import verify_checksums
 from model_store.store import ModelStore, StoredModel
 
 
@@ -91,7 +92,11 @@ def _models(config: GatewayConfig) -> dict[str, StoredModel]:
         raise RuntimeFailure(
             f"the model store {config.model_store} is empty; build a model with: model-store build NAME"
         )
-    return {name: store.get(name) for name in names}
+    models = {name: store.get(name) for name in names}
+    for model in models.values():
+        # A server would fail on a damaged file later, and in words of its own.
+        verify_checksums(model.directory, model.manifest)
+    return models
 
 
 def _absolute(config: GatewayConfig, run: RunDirectory) -> GatewayConfig:
