@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import structlog
-
 from gateway.backends.http_client import HTTPClient
-from gateway.backends.http_connection import HTTPAnswer
-from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request, infer_path, parse_header_length
-from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, Unavailable
+from gateway.backends.oip_exchange import from_http, to_http
+from gateway.codecs.oip_http import infer_path
+from gateway.core.errors import Unavailable
 from gateway.core.messages import InferRequest, InferResponse
-
-_log = structlog.get_logger()
-_HEADER_LENGTH = HEADER_LENGTH.lower()
 
 
 class OIPBackend:
@@ -26,20 +21,9 @@ class OIPBackend:
         self._client = HTTPClient(name, url, timeout=timeout, max_body=max_body)
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
-        body, header_length = encode_request(request)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            HEADER_LENGTH: str(header_length),
-            "traceparent": request.context.traceparent,
-        }
-        answer = await self._client.post(infer_path(request.model, request.version), body, headers)
-        if answer.status != 200:
-            raise self._refused(answer)
-        try:
-            header_length = parse_header_length(answer.headers.get(_HEADER_LENGTH))
-        except InvalidRequest as error:
-            raise BackendError(f"backend {self.name!r}: {error.message}") from None
-        return decode_response(answer.body, header_length)
+        body, headers = to_http(request)
+        path = infer_path(request.model, request.version)
+        return from_http(self.name, await self._client.post(path, body, headers))
 
     async def check(self, model: str) -> None:
         answer = await self._client.get(f"/v2/models/{quote(model, safe='')}/ready")
@@ -48,11 +32,3 @@ class OIPBackend:
 
     async def close(self) -> None:
         await self._client.close()
-
-    def _refused(self, answer: HTTPAnswer) -> GatewayError:
-        # The text may hold the upstream's internals: it goes into our log and not to the client.
-        _log.warning("backend refused", backend=self.name, status=answer.status, answer=answer.body[:500])
-        text = f"backend {self.name!r} refused the request (HTTP {answer.status})"
-        if answer.status in (429, 503):
-            return Overloaded(text)
-        return BackendError(text)

@@ -11,12 +11,11 @@ import structlog
 
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
-from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request, parse_header_length
-from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, Unavailable
+from gateway.backends.oip_exchange import from_http, to_http
+from gateway.core.errors import Unavailable
 from gateway.core.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
-_HEADER_LENGTH = HEADER_LENGTH.lower()
 
 
 class TorchServeBackend:
@@ -31,21 +30,10 @@ class TorchServeBackend:
         self._authorization: dict[str, str] = {}
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
-        body, header_length = encode_request(request)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            HEADER_LENGTH: str(header_length),
-            "traceparent": request.context.traceparent,
-        }
+        body, headers = to_http(request)
         path = f"/predictions/{quote(request.model, safe='')}"
         answer = await self._authorized(lambda token: self._client.post(path, body, headers | token))
-        if answer.status != 200:
-            raise self._refused(answer)
-        try:
-            header_length = parse_header_length(answer.headers.get(_HEADER_LENGTH))
-        except InvalidRequest as error:
-            raise BackendError(f"backend {self.name!r}: {error.message}") from None
-        return decode_response(answer.body, header_length)
+        return from_http(self.name, answer)
 
     async def check(self, model: str) -> None:  # noqa: ARG002 - /ping is about all models
         answer = await self._authorized(lambda token: self._client.get("/ping", token))
@@ -73,14 +61,6 @@ class TorchServeBackend:
             _log.error("cannot read TorchServe's key file", backend=self.name, file=str(file), error=str(error))
             raise Unavailable(f"backend {self.name!r}: its token cannot be read") from None
         self._authorization = {"Authorization": f"Bearer {key}"}
-
-    def _refused(self, answer: HTTPAnswer) -> GatewayError:
-        # The text may hold the upstream's internals: it goes into our log and not to the client.
-        _log.warning("backend refused", backend=self.name, status=answer.status, answer=answer.body[:500])
-        text = f"backend {self.name!r} refused the request (HTTP {answer.status})"
-        if answer.status == 503:
-            return Overloaded(text)
-        return BackendError(text)
 
 
 def _is_token_failure(answer: HTTPAnswer) -> bool:

@@ -11,8 +11,10 @@ import grpc
 import structlog
 
 from gateway.core import errors
-from gateway.core.messages import RequestContext
+from gateway.core.limits import Limits
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.frontends import hints
+from gateway.frontends.server import Server
 
 _log = structlog.get_logger()
 
@@ -76,6 +78,29 @@ def method(gate: Gate, handler: Handler) -> grpc.RpcMethodHandler:
         raise AssertionError("abort returned")
 
     return grpc.unary_unary_rpc_method_handler(guarded)
+
+
+def infer_method(
+    gate: Gate,
+    server: Server,
+    protocol: str,
+    decode: Callable[[bytes, RequestContext, Limits], InferRequest],
+    encode: Callable[[InferResponse], bytes],
+) -> grpc.RpcMethodHandler:
+    """A method that answers inferences; ``decode`` and ``encode`` are the protocol's codec."""
+
+    async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        call = request_context(protocol, context)
+        try:
+            return encode(await server.infer(decode(data, call, server.limits)))
+        except errors.GatewayError as error:
+            if not call.served_by:
+                server.rejected(error.reason)
+            raise
+        finally:
+            report(context, call)
+
+    return method(gate, infer)
 
 
 def request_context(protocol: str, context: grpc.aio.ServicerContext) -> RequestContext:

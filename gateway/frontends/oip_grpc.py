@@ -7,26 +7,14 @@ from typing import Any
 import grpc
 
 from gateway.codecs import oip_grpc as codec
-from gateway.core.errors import GatewayError
 from gateway.frontends import oip_model
-from gateway.frontends.grpc_edge import Gate, method, report, request_context
+from gateway.frontends.grpc_edge import Gate, infer_method, method
 from gateway.frontends.server import Server
 from gateway.protos.loader import message_class
 
 
 def oip_handler(server: Server, gate: Gate) -> grpc.GenericRpcHandler:
     """The handler of ``inference.GRPCInferenceService``."""
-
-    async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        call = request_context("oip-grpc", context)
-        try:
-            return codec.encode_response(await server.infer(codec.decode_request(data, call, server.limits)))
-        except GatewayError as error:
-            if not call.served_by:
-                server.rejected(error.reason)
-            raise
-        finally:
-            report(context, call)
 
     def unary(name: str, answer: Any) -> tuple[str, grpc.RpcMethodHandler]:
         """A method that turns one parsed request into the fields of its response."""
@@ -61,4 +49,5 @@ def oip_handler(server: Server, gate: Gate) -> grpc.GenericRpcHandler:
             unary("ModelStatistics", statistics),
         ]
     )
-    return grpc.method_handlers_generic_handler(codec.SERVICE, {"ModelInfer": method(gate, infer), **methods})
+    infer = infer_method(gate, server, "oip-grpc", codec.decode_request, codec.encode_response)
+    return grpc.method_handlers_generic_handler(codec.SERVICE, {"ModelInfer": infer, **methods})
