@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from gateway.frontends.http_protocol import BoundedHTTPProtocol
+
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
@@ -28,7 +30,7 @@ class HTTPServer:
     def __init__(self, app: Any, *, drain_timeout: float) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedHTTPProtocol,
             ws="none",
             lifespan="off",
             loop="none",

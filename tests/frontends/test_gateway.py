@@ -315,6 +315,36 @@ def test_bad_http_gets_a_precise_error_and_the_connection_lives_on(
     assert _attempts(stack[0]) == attempts + 1  # only the good request reached a backend
 
 
+HEAD = f"POST {DOUBLE} HTTP/1.1\r\nHost: x\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (HEAD + b"X: " + b"a" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+        (HEAD + b"X: a\r\n" * 20_000 + b"Content-Length: 2\r\n\r\n{}", b"400"),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (HEAD + b"X: " + b"a" * 200_000, b"400"),  # a head that never ends
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", b"400"),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", b"400"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n{\r\n" * 100_001 + b"0\r\n\r\n", b"413"),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400"),
+    ],
+)
+def test_malformed_http_is_refused_and_the_server_lives_on(loop, front, http, request_bytes, status):
+    async def ask():
+        reader, writer = await asyncio.open_connection(*front["http"].split(":"))
+        with contextlib.suppress(ConnectionError):
+            writer.write(request_bytes)
+            await writer.drain()
+        line = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+        return line
+
+    assert loop.run(ask()).split()[1] == status
+    assert http("POST", DOUBLE, GOOD)[0] == 200
+
+
 def _attempts(app):
     return sum(
         sample.value
