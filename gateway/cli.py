@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway import __version__
 from gateway.config import GatewayConfig
@@ -168,7 +169,7 @@ def _admin(settings: GatewayConfig) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    _err.print(f"[red]error:[/red] {message}", soft_wrap=True, markup=True)
+    _err.print(Text.assemble(("error: ", "red"), message), soft_wrap=True)  # no markup: messages hold brackets
     sys.exit(code)
 
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.client import Answer, ClientError, get_json, infer
@@ -213,7 +214,7 @@ def _print_top(console: Console, answers: Sequence[Answer], columns: Sequence[li
     by_backend = [{index: probability for index, _, probability in column} for column in columns]
     for index, label, _ in columns[0]:
         shown = [f"{found[index]:.4f}" if index in found else "-" for found in by_backend]
-        table.add_row(str(index), label, *shown)
+        table.add_row(str(index), escape(label), *shown)
     console.print(table)
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -47,6 +47,7 @@ def up(
     backends: Annotated[
         str, typer.Option(metavar="A,B,…", help="Start only these backends of the configuration.")
     ] = "",
+    runtime: Annotated[Literal["process"], typer.Option(help="How the servers run.")] = "process",
     run_dir: RunDirOption = DEFAULT_RUN_DIRECTORY,
 ) -> None:
     """Start the backends and the gateway, and keep them running until Ctrl-C.
