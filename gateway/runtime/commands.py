@@ -47,7 +47,9 @@ def up(
     backends: Annotated[
         str, typer.Option(metavar="A,B,…", help="Start only these backends of the configuration.")
     ] = "",
-    runtime: Annotated[Literal["process"], typer.Option(help="How the servers run.")] = "process",
+    runtime: Annotated[  # noqa: ARG001 - local processes are the only one so far
+        Literal["process"], typer.Option(help="How the servers run.")
+    ] = "process",
     run_dir: RunDirOption = DEFAULT_RUN_DIRECTORY,
 ) -> None:
     """Start the backends and the gateway, and keep them running until Ctrl-C.
