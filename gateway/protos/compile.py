@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,15 +14,13 @@ DESCRIPTORS = HERE / "descriptors.binpb"
 def compile_descriptors() -> bytes:
     """The serialised ``FileDescriptorSet`` of every ``.proto`` file here, dependencies first."""
     from google.protobuf import descriptor_pb2
-    from grpc_tools import protoc
 
     sources = sorted(path.name for path in HERE.glob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.binpb"
-        include = Path(protoc.__file__).parent / "_proto"
-        status = protoc.main(["protoc", f"-I{HERE}", f"-I{include}", f"--descriptor_set_out={target}", *sources])
-        if status != 0:
-            raise SystemExit(status)
+        # In a process of its own: the compiler crashes beside TensorFlow, which brings another one.
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{HERE}", f"--descriptor_set_out={target}", *sources]
+        subprocess.run(command, check=True)
         files = descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
     return files.SerializeToString(deterministic=True)
 
