@@ -84,16 +84,15 @@ def test_it_starts_answers_and_stops_with_its_worker(run_child: Any, launch: Lau
 def test_a_server_that_never_answers_fails_in_time_and_is_stopped(
     run_child: Any, launch: Launch, tmp_path: Path
 ) -> None:
-    launch = dataclasses.replace(launch, command=(*launch.command, f"late={tmp_path / 'never'}"), ready_timeout=3.0)
+    launch = dataclasses.replace(launch, command=(*launch.command, f"late={tmp_path / 'never'}"), ready_timeout=1.0)
 
     async def use(child: Child) -> None:
         with pytest.raises(RuntimeFailure) as failure:
             await child.start()
         assert child.pid is None
         message = str(failure.value)
-        assert message.startswith(
-            'alpha: not ready within 3 s, no first inference of digits: HTTP 503 {"error": "model is loading"}\n'
-        )
+        # What the last probe met depends on when it came; tests of readiness tell each apart.
+        assert message.startswith("alpha: not ready within 1 s, no first inference of digits: ")
         assert f"Its log is {child.log}" in message
         assert "stand-in on port" in message
 
