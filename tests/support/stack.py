@@ -1,6 +1,7 @@
 """Starting the real stack — TorchServe, TensorFlow, ONNX Runtime and the gateway — and asking it as a user does."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -67,6 +68,10 @@ def wait_until(condition, seconds=60.0):
         time.sleep(0.05)
 
 
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 @contextlib.contextmanager
 def running_stack(store, folder):
     config = folder / "stack.yaml"
@@ -74,7 +79,13 @@ def running_stack(store, folder):
     run_dir = folder / "run"
     command = [sys.executable, "-m", "gateway.cli", "up", "--config", str(config), "--run-dir", str(run_dir)]
     with (folder / "up.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "80"})
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "80"},
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - a test run that crashes leaves no servers behind
+        )
     try:
         waited = gateway("status", "--wait", "240", "--run-dir", str(run_dir), check=False)
         assert waited.returncode == 0, (folder / "up.log").read_text() + waited.stderr
