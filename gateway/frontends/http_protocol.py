@@ -1,8 +1,9 @@
-"""uvicorn's HTTP protocol with a bound on the request's head, which uvicorn itself does not have."""
+"""uvicorn's HTTP protocol with two things it lacks: a bound on the request's head, and one write for an answer."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,7 +11,37 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD = 64 * 1024
 
 
-class BoundedHTTPProtocol(HttpToolsProtocol):
+class GatheringTransport:
+    """Gathers what is written in one step of the event loop and sends it at once.
+
+    uvicorn writes head and body apart: two system calls, two packets, and a client that wakes up twice.
+    Everything but writing and closing is the inner transport's.
+    """
+
+    def __init__(self, inner: asyncio.Transport) -> None:
+        self._inner = inner
+        self._pending: list[bytes] = []
+        self._call_soon = asyncio.get_running_loop().call_soon
+
+    def write(self, data: bytes) -> None:
+        if not self._pending:
+            self._call_soon(self._flush)
+        self._pending.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._inner.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._inner.writelines(pending)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class GatewayHTTPProtocol(HttpToolsProtocol):
     """Closes a connection whose request head does not end within MAX_HEAD bytes."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -18,6 +49,9 @@ class BoundedHTTPProtocol(HttpToolsProtocol):
         self._in_head = True
         self._received = 0  # bytes while no head was complete
         self._head = 0  # bytes of the headers that were complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport)))
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:

@@ -10,11 +10,14 @@ from typing import Any
 
 import uvicorn
 
-from gateway.frontends.http_protocol import BoundedHTTPProtocol
+from gateway.frontends.http_protocol import GatewayHTTPProtocol
+from gateway.frontends.syn_filter import drop_connection_requests
 
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
+# Time for handshakes under way to end, in seconds: a few round trips of a slow network.
+_HANDSHAKE = 0.2
 
 
 class _Uvicorn(uvicorn.Server):
@@ -30,7 +33,7 @@ class HTTPServer:
     def __init__(self, app: Any, *, drain_timeout: float) -> None:
         config = uvicorn.Config(
             app,
-            http=BoundedHTTPProtocol,
+            http=GatewayHTTPProtocol,
             ws="none",
             lifespan="off",
             loop="none",
@@ -74,9 +77,11 @@ class HTTPServer:
         """Accept no more, answer what was accepted (bounded by ``drain_timeout``), close."""
         if self._task is None:
             return
-        # Closing a listening socket resets the connections that the kernel has accepted and we have not. So: let no
-        # more queue up, end uvicorn's accepting, take what is in the queue by hand, and only then close.
-        self._bound.listen(0)
+        # Closing a listening socket resets the connections that clients take for open and we have not accepted. So:
+        # let no new ones begin, let those under way arrive, end uvicorn's accepting, take what is left by hand.
+        with contextlib.suppress(OSError):  # without a filter the window is small, and there is nothing better
+            drop_connection_requests(self._bound)
+        await asyncio.sleep(_HANDSHAKE)
         for server in self._uvicorn.servers:
             server.close()
         await self._accept_queued()
