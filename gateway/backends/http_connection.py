@@ -1,7 +1,8 @@
 """One keep-alive HTTP/1.1 connection to a server, one exchange at a time.
 
-A general client spends more time on a request than the rest of the gateway together (aiohttp: about 150 µs against
-40 µs here, same machine and run), and needs none of its generality: no redirects, cookies, proxies or streaming.
+A general client spends more time on a request than the rest of the gateway together (aiohttp about 190 µs of CPU, this
+about 40, in one run with 32 requests in flight), and needs none of its generality: no redirects, cookies, proxies or
+streaming.
 """
 
 from __future__ import annotations
