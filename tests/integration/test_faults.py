@@ -9,7 +9,8 @@ import pytest
 from support.load import Load
 from support.stack import wait_until
 
-pytestmark = pytest.mark.integration
+# A restart of TorchServe takes most of a minute on a busy machine.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 WORKERS = 8
 PATH = "/v2/models/digits-mlp/infer"

@@ -15,7 +15,8 @@ from support.stack import gateway, wait_until
 
 from gateway.runtime.procfs import group_members
 
-pytestmark = pytest.mark.integration
+# A restart of TorchServe takes most of a minute on a busy machine.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 STACK = """
 http: {port: 0}
