@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from gateway.backends.http_connection import ConnectionBroken, HTTPAnswer, HTTPConnection, ProtocolViolation
-from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, Unavailable
+from gateway.core.errors import BackendError, ConnectFailed, ConnectionLost, DeadlineExceeded
 
 _CONNECT_SECONDS = 5.0
 
@@ -34,7 +34,7 @@ class HTTPClient:
         Raises:
             ConnectFailed: nothing reached the server.
             DeadlineExceeded: no complete answer in time.
-            Unavailable: the connection broke before the answer was complete.
+            ConnectionLost: the connection broke before the answer was complete.
             BackendError: the answer is no HTTP or too large.
         """
         return await self._exchange("GET", path, b"", headers or {})
@@ -59,7 +59,7 @@ class HTTPClient:
         except TimeoutError:
             raise DeadlineExceeded(f"backend {self._backend!r} did not answer in time") from None
         except ConnectionBroken:
-            raise Unavailable(f"backend {self._backend!r} closed the connection before it answered") from None
+            raise ConnectionLost(f"backend {self._backend!r} closed the connection before it answered") from None
         except ProtocolViolation as error:
             raise BackendError(f"backend {self._backend!r} gave {error}") from None
         finally:

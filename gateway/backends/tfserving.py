@@ -6,7 +6,15 @@ import grpc
 import structlog
 
 from gateway.codecs import tfs_grpc
-from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, GatewayError, Overloaded, Unavailable
+from gateway.core.errors import (
+    BackendError,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    GatewayError,
+    Overloaded,
+    Unavailable,
+)
 from gateway.core.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
@@ -14,7 +22,7 @@ _log = structlog.get_logger()
 _ERRORS: dict[grpc.StatusCode, type[GatewayError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.UNAVAILABLE: ConnectionLost,
 }
 
 

@@ -47,6 +47,7 @@ class Endpoint:
         model: name of the model.
         healthy: result of the last health check, or of a refused connection since.
         problem: why it is not healthy; empty when it is.
+        suspect: it lost a connection since the last check, so others are preferred.
         load: shared by all endpoints of the backend.
     """
 
@@ -54,11 +55,12 @@ class Endpoint:
     model: str
     healthy: bool = False
     problem: str = "not checked yet"
+    suspect: bool = False
     load: Load = field(default_factory=Load)
 
     def mark_healthy(self) -> None:
         """Send it traffic from now on."""
-        self.healthy, self.problem = True, ""
+        self.healthy, self.problem, self.suspect = True, "", False
 
     def mark_down(self, problem: str) -> None:
         """Send it no traffic until the next successful check."""

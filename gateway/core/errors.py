@@ -11,6 +11,7 @@
     ├── Unavailable               it may work later
     │   ├── NoHealthyBackend      every backend that serves the model is down
     │   ├── ConnectFailed         a backend refused the connection: nothing was sent
+    │   ├── ConnectionLost        the connection broke after the request was sent
     │   └── Overloaded            somebody's queue is full
     └── BackendError              a backend failed while it worked on the request
 
@@ -92,6 +93,12 @@ class ConnectFailed(Unavailable):
     """The backend could not be reached and saw nothing: safe to send elsewhere."""
 
     reason = "connect_failed"
+
+
+class ConnectionLost(Unavailable):
+    """The connection broke before the answer was complete; the backend may have run the request."""
+
+    reason = "connection_lost"
 
 
 class Overloaded(Unavailable):

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 from gateway.core.backend import Endpoint
-from gateway.core.errors import ConnectFailed, GatewayError
+from gateway.core.errors import ConnectFailed, ConnectionLost, GatewayError
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
@@ -46,6 +46,11 @@ class AttemptMetrics(Filter):
             request.context.tried += (self._endpoint.backend,)
             # The health check would notice within its interval; until then every request would pay for it.
             self._endpoint.mark_down("connection refused")
+            raise
+        except ConnectionLost as error:
+            outcome = error.reason
+            # A process that is being killed still takes connections for a moment, and loses them too.
+            self._endpoint.suspect = True
             raise
         except GatewayError as error:
             outcome = error.reason

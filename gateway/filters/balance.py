@@ -40,6 +40,8 @@ class Balance:
         if not candidates:
             states = "; ".join(f"{endpoint.backend}: {endpoint.problem or 'tried'}" for endpoint, _ in self._endpoints)
             raise NoHealthyBackend(f"no healthy backend serves model {self._model!r} ({states})")
+        # A suspect is better than nobody.
+        candidates = [pair for pair in candidates if not pair[0].suspect] or candidates
         start = next(self._turn) % len(candidates)
         rotated = candidates[start:] + candidates[:start]
         return min(rotated, key=lambda pair: pair[0].load.in_flight)

@@ -15,6 +15,7 @@ from gateway.core.errors import (
     BackendError,
     BackendNotFound,
     ConnectFailed,
+    ConnectionLost,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
@@ -247,6 +248,18 @@ def test_balance_leaves_out_unhealthy_and_tried_backends():
     pairs[2][0].mark_down("gone")
     with pytest.raises(NoHealthyBackend, match=r"a: broken; b: tried; c: gone"):
         served_by(Balance("m", pairs), tried=("b",))
+
+
+def test_a_backend_that_lost_a_connection_is_avoided_until_its_next_check():
+    pairs = endpoints("a", "b")
+    lost = AttemptMetrics(Recording(ConnectionLost("gone")), pairs[0][0], Recorder())
+    with pytest.raises(ConnectionLost):
+        call(lost, request())
+    balance = Balance("m", pairs)
+    assert served_by(balance, 3) == ["b"] * 3
+    assert served_by(balance, tried=("b",)) == ["a"]  # better than nobody
+    pairs[0][0].mark_healthy()
+    assert set(served_by(balance, 4)) == {"a", "b"}
 
 
 def test_a_named_backend_is_used_even_when_it_is_down():
