@@ -47,10 +47,9 @@ class ListenError(Exception):
 class App:
     """A gateway from configuration to exit.
 
-    Construction takes the ports and loads embedded engines; nothing is served before ``run``.
+    Construction loads embedded engines; ``run`` takes the ports and serves.
 
     Raises:
-        ListenError: a port is taken.
         StoreError: the model store lacks a model, or an artefact is damaged.
     """
 
@@ -66,7 +65,6 @@ class App:
         self.metrics = GatewayMetrics([model.manifest.name for model in stored], settings.backends)
         loads = {name: Load() for name in settings.backends}
         catalog = Catalog([_served_model(model, settings, loads) for model in stored])
-        # The stack needs the backends and the ports need the stack, so engines load before ports are known to be free.
         self._backends = {
             name: _build_backend(name, backend, settings, stored) for name, backend in settings.backends.items()
         }
@@ -90,6 +88,9 @@ class App:
         """Serve until ``stop``, then drain.
 
         ``on_ready`` is called once with the address of every port, when they answer.
+
+        Raises:
+            ListenError: a port is taken.
         """
         settings = self._settings
         http = HTTPServer(HTTPApp(self._server, settings.protocols), drain_timeout=settings.drain.timeout)
@@ -142,7 +143,7 @@ class App:
 
 
 async def serve(settings: config.GatewayConfig) -> None:
-    """Run a gateway until SIGINT or SIGTERM; raises as ``App``. A second signal ends it at once."""
+    """Run a gateway until SIGINT or SIGTERM; raises as ``App`` and ``App.run``. A second signal ends it at once."""
     app = App(settings)
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()

@@ -17,6 +17,7 @@ import orjson
 
 from gateway.codecs.json_data import array_from_json
 from gateway.codecs.json_document import decode_json
+from gateway.codecs.tfs_grpc import DEFAULT_SIGNATURE
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.errors import InvalidRequest, Unsupported
 from gateway.core.limits import Limits
@@ -24,7 +25,6 @@ from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.core.signatures import Signature, TensorSpec
 from gateway.core.tensors import Buffer, Tensor, join_bytes, split_bytes
 
-DEFAULT_SIGNATURE = "serving_default"
 _NO_JSON_FORM = (Datatype.FP16, Datatype.BF16, Datatype.UINT16)
 _DT_NAMES = {
     Datatype.FP32: "DT_FLOAT",
