@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install models demo test up check format bench protos clean
+.PHONY: help install models matrix demo test up check format bench protos clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ help: ## Show this list
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"CPython 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV): about 3 GB, some minutes the first time (log: $(VENV)/install.log)"
+	@echo "Installing into $(VENV): about 4 GB, some minutes the first time (log: $(VENV)/install.log)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[all,dev]' 2>&1 \
 	  | tee $(VENV)/install.log | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; s/^Installing collected.*/  … unpacking all of them/p; /^ERROR/p; /^error/p'
 	@touch $(READY)
@@ -24,7 +24,10 @@ $(READY): pyproject.toml
 install: $(READY) ## Create .venv and install everything into it
 
 models: $(READY) ## Build the models' artefacts and prove them equal
-	$(BIN)/model-store build --all
+	$(BIN)/model-store build --all --jobs 2
+
+matrix: $(READY) ## Import a model of every kind, build it for every server, print the table of differences
+	$(BIN)/python scripts/matrix .matrix
 
 demo: models ## Start all servers, classify photographs, compare the servers, stop
 	scripts/demo $(BIN)
@@ -52,4 +55,4 @@ protos: $(READY) ## Compile the .proto files
 	$(BIN)/python -m gateway.protos.compile
 
 clean: ## Remove the environment, the built models and all that was written while running
-	rm -rf $(VENV) .models .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .models .matrix .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

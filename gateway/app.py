@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import prometheus_client
@@ -30,6 +32,7 @@ from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.server import Server
+from gateway.preparation import preparation
 from gateway.stack import build_stack
 from gateway.telemetry.metrics import GatewayMetrics
 from model_store.engines import open_engine
@@ -38,6 +41,8 @@ from model_store.manifest import verify_checksums
 from model_store.store import ModelStore, StoredModel
 
 _log = structlog.get_logger()
+
+_MAX_PREPARING = 4  # threads that decode pictures and tokenize texts, and so pictures in memory at once
 
 
 class ListenError(Exception):
@@ -64,7 +69,8 @@ class App:
         self.lifecycle = Lifecycle()
         self.metrics = GatewayMetrics([model.manifest.name for model in stored], settings.backends)
         loads = {name: Load() for name in settings.backends}
-        catalog = Catalog([_served_model(model, settings, loads) for model in stored])
+        self._preparing = ThreadPoolExecutor(min(_MAX_PREPARING, os.cpu_count() or 1), thread_name_prefix="prepare")
+        catalog = Catalog([_served_model(model, settings, loads, self._preparing) for model in stored])
         self._backends = {
             name: _build_backend(name, backend, settings, stored) for name, backend in settings.backends.items()
         }
@@ -118,6 +124,7 @@ class App:
             await checks
         await asyncio.gather(*(server.stop() for name, server in http_servers.items() if name != "http"))
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+        self._preparing.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
         """Begin to drain; called again, has no further effect."""
@@ -167,7 +174,9 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _served_model(model: StoredModel, settings: config.GatewayConfig, loads: Mapping[str, Load]) -> ServedModel:
+def _served_model(
+    model: StoredModel, settings: config.GatewayConfig, loads: Mapping[str, Load], preparing: Executor
+) -> ServedModel:
     manifest = model.manifest
     return ServedModel(
         name=manifest.name,
@@ -181,6 +190,7 @@ def _served_model(model: StoredModel, settings: config.GatewayConfig, loads: Map
             for name, backend in settings.backends.items()
             if backend.models is None or manifest.name in backend.models
         ),
+        prepare=preparation(model, preparing),
     )
 
 

@@ -74,12 +74,16 @@ def check_config(config: ConfigOption = None) -> None:
 
 @app.command(
     epilog="Examples:\n\n  gateway infer efficientnet-lite0 --image cat.png --backend all\n\n"
+    "  gateway infer minilm --text 'How do I get a new password?'\n\n"
     "  gateway infer digits-mlp --npy digit.npy --protocol grpc --output json"
 )
 def infer(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     image: Annotated[Path | None, typer.Option(help="A picture; preprocessed as the model's manifest says.")] = None,
-    npy: Annotated[Path | None, typer.Option(help="A NumPy array, with or without the batch dimension.")] = None,
+    text: Annotated[str | None, typer.Option(help="A text; tokenized as the model's manifest says.")] = None,
+    npy: Annotated[
+        Path | None, typer.Option(help="NumPy array, or .npz with one for each input; batch or not.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="An OIP request body, or a nested list.")] = None,
     backend: Annotated[str, typer.Option(help="Which backend answers; `all` compares them.")] = "",
     protocol: Annotated[Literal["http", "grpc"], typer.Option(help="How to speak to the gateway.")] = "http",
@@ -88,21 +92,21 @@ def infer(
     output: Annotated[Literal["table", "json"], typer.Option(help="How to print the answer.")] = "table",
 ) -> None:
     """Send one inference to a running gateway and print the top 5 classes, who served it and the time's split."""
-    if sum(source is not None for source in (image, npy, json_file)) != 1:
-        _fail("exactly one of --image, --npy and --json is needed", 2)
+    if sum(source is not None for source in (image, text, npy, json_file)) != 1:
+        _fail("exactly one of --image, --text, --npy and --json is needed", 2)
     settings = _load_running(config)
     from gateway import infer as command
     from gateway.client import ClientError
-    from model_store.errors import InvalidImage, StoreError
+    from model_store.errors import StoreError
     from model_store.store import ModelStore
 
     try:
         stored = ModelStore(settings.model_store).get(model)
-        request = command.build_request(stored, command.Source(image, npy, json_file))
+        request = command.build_request(stored, command.Source(image, text, npy, json_file))
         backends = command.backends_of(_admin(settings), model) if backend == "all" else [backend]
         address = f"{settings.grpc.host}:{settings.grpc.port}" if protocol == "grpc" else _http(settings)
         answers = command.run(request, backends, protocol, address, timeout)
-    except (ClientError, InvalidImage, StoreError) as error:
+    except (ClientError, StoreError) as error:
         _fail(str(error), 1)
     if output == "json":
         print(json.dumps(command.to_document(answers, stored)))

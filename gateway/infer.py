@@ -1,11 +1,12 @@
-"""``gateway infer``: one inference from a picture, an array or JSON, and its answer for people or programs."""
+"""``gateway infer``: one inference from a picture, a text, arrays or JSON, and its answer for people or programs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +25,10 @@ from gateway.core.limits import Limits
 from gateway.core.messages import InferRequest, RequestContext
 from gateway.core.signatures import Signature
 from gateway.core.tensors import Tensor
-from model_store.manifest import Manifest
-from model_store.preprocess import preprocess
+from model_store.processing.processor import Processor
+from model_store.processing.scores import Class
 from model_store.store import StoredModel
 
-TOP = 5
 Array = npt.NDArray[Any]
 
 
@@ -37,6 +37,7 @@ class Source:
     """Where the inputs come from; exactly one is set."""
 
     image: Path | None = None
+    text: str | None = None
     npy: Path | None = None
     json: Path | None = None
 
@@ -45,16 +46,16 @@ def build_request(model: StoredModel, source: Source) -> InferRequest:
     """The request for the model's inputs in ``source``.
 
     Raises:
-        InvalidImage: the picture cannot be read.
+        StoreError: the picture or the text cannot be used, or the model does not take such.
         ClientError: the file cannot be read, or does not fit the model; names the field.
     """
     signature = model.manifest.model_signature()
     try:
         if source.json is not None:
             return _request_from_json(model.manifest.name, source.json, signature)
-        array = _read_array(model.manifest, signature, source)
-        tensor = Tensor.from_numpy(signature.inputs[0].name, array)
-        request = InferRequest(model.manifest.name, (tensor,), RequestContext("cli"))
+        arrays = _read_arrays(model, signature, source)
+        tensors = tuple(Tensor.from_numpy(name, array) for name, array in arrays.items())
+        request = InferRequest(model.manifest.name, tensors, RequestContext("cli"))
         signature.check_inputs(request.inputs)
     except OSError as error:
         raise ClientError(f"{error.filename}: {error.strerror}") from None
@@ -96,10 +97,7 @@ def to_document(answers: Sequence[Answer], model: StoredModel) -> dict[str, Any]
             {
                 "backend": answer.served_by,
                 "timing_ms": answer.timing,
-                "top": [
-                    {"index": index, "label": label, "probability": probability}
-                    for index, label, probability in top_classes(answer, model)
-                ],
+                "top": [asdict(found) for found in top_classes(answer, model)],
                 "outputs": {
                     tensor.name: {"shape": tensor.shape, "data": tensor.to_numpy().ravel().tolist()}
                     for tensor in answer.response.outputs
@@ -127,23 +125,11 @@ def print_answers(console: Console, answers: Sequence[Answer], model: StoredMode
         console.print(f"largest difference between them: {difference:.2e}", highlight=False)
 
 
-def top_classes(answer: Answer, model: StoredModel) -> list[tuple[int, str, float]]:
-    """The ``TOP`` most probable classes of the first sample, as (index, label, probability).
-
-    Empty for a model that is no classifier.
-    """
-    classification = model.manifest.classification
-    if classification is None:
-        return []
-    (scores,) = (tensor.to_numpy() for tensor in answer.response.outputs if tensor.name == classification.output)
-    first = scores.reshape(-1, scores.shape[-1])[0].astype(np.float64)
-    probabilities = _softmax(first) if classification.activation == "softmax" else first
-    labels = model.labels()
-    order = np.argsort(probabilities)[::-1][:TOP]
-    return [
-        (int(index), labels[index] if index < len(labels) else str(index), float(probabilities[index]))
-        for index in order
-    ]
+def top_classes(answer: Answer, model: StoredModel) -> list[Class]:
+    """The most probable classes of the first sample; empty for a model that is no classifier."""
+    outputs = {tensor.name: tensor.to_numpy() for tensor in answer.response.outputs}
+    rows = Processor(model.directory, model.manifest).top_classes(outputs)
+    return rows[0] if rows else []
 
 
 def largest_difference(answers: Sequence[Answer]) -> float | None:
@@ -164,20 +150,31 @@ def largest_difference(answers: Sequence[Answer]) -> float | None:
     return largest
 
 
-def _read_array(manifest: Manifest, signature: Signature, source: Source) -> Array:
-    if len(signature.inputs) != 1:
-        names = [spec.name for spec in signature.inputs]
-        raise ClientError(f"model {manifest.name!r} takes the inputs {names}: give them with --json")
+def _read_arrays(model: StoredModel, signature: Signature, source: Source) -> Mapping[str, Array]:
+    processor = Processor(model.directory, model.manifest)
     if source.image is not None:
-        return preprocess(source.image, manifest.preprocessing)[None]
+        return processor.from_pictures([source.image])
+    if source.text is not None:
+        return processor.from_texts([source.text])
     if source.npy is None:
-        raise ClientError("one of --image, --npy and --json is needed")
+        raise ClientError("one of --image, --text, --npy and --json is needed")
     try:
-        array: Array = np.load(source.npy, allow_pickle=False)
-    except ValueError as error:
-        raise ClientError(f"{source.npy} is no .npy array that can be read ({error})") from None
+        loaded = np.load(source.npy, allow_pickle=False)
+        arrays: Mapping[str, Array] = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ClientError(f"{source.npy} is no .npy or .npz file that can be read ({error})") from None
+    if "" in arrays:
+        if len(signature.inputs) != 1:
+            names = [spec.name for spec in signature.inputs]
+            raise ClientError(f"model {model.manifest.name!r} takes the inputs {names}: give them as an .npz or JSON")
+        arrays = {signature.inputs[0].name: arrays[""]}
+    return {name: _with_batch(array, signature, name) for name, array in arrays.items()}
+
+
+def _with_batch(array: Array, signature: Signature, name: str) -> Array:
     # A single sample without its batch dimension is what people have on disk.
-    return array[None] if array.ndim == len(signature.inputs[0].shape) - 1 and signature.batched else array
+    ranks = {spec.name: len(spec.shape) for spec in signature.inputs}
+    return array[None] if signature.batched and array.ndim + 1 == ranks.get(name) else array
 
 
 def _request_from_json(model: str, path: Path, signature: Signature) -> InferRequest:
@@ -207,14 +204,14 @@ def _shape(data: Any) -> list[int]:
     return shape
 
 
-def _print_top(console: Console, answers: Sequence[Answer], columns: Sequence[list[tuple[int, str, float]]]) -> None:
+def _print_top(console: Console, answers: Sequence[Answer], columns: Sequence[list[Class]]) -> None:
     table = Table("class", "label")
     for answer in answers:
         table.add_column(answer.served_by, justify="right")
-    by_backend = [{index: probability for index, _, probability in column} for column in columns]
-    for index, label, _ in columns[0]:
-        shown = [f"{found[index]:.4f}" if index in found else "-" for found in by_backend]
-        table.add_row(str(index), escape(label), *shown)
+    by_backend = [{found.index: found.probability for found in column} for column in columns]
+    for row in columns[0]:
+        shown = [f"{found[row.index]:.4f}" if row.index in found else "-" for found in by_backend]
+        table.add_row(str(row.index), escape(row.label), *shown)
     console.print(table)
 
 
@@ -222,8 +219,3 @@ def _print_outputs(console: Console, answer: Answer) -> None:
     for tensor in answer.response.outputs:
         console.print(f"{tensor.name} {tensor.datatype} {list(tensor.shape)}", highlight=False)
         console.print(np.array2string(tensor.to_numpy(), threshold=20, precision=4), highlight=False)
-
-
-def _softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    exponents = np.exp(scores - scores.max())
-    return np.asarray(exponents / exponents.sum(), dtype=np.float64)

@@ -1,7 +1,7 @@
 """The whole path of a request, from top to bottom, built once at start.
 
-trace → metrics → deadline → route ┬→ statistics → validate → retry → balance ┬→ attempt metrics → backend
-                                   └→ … one for each model                    └→ … one for each backend
+trace → metrics → deadline → route ┬→ statistics → process → validate → retry → balance ┬→ attempt metrics → backend
+                                   └→ … one for each model                              └→ … one for each backend
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gateway.filters.attempt_metrics import AttemptMetrics
 from gateway.filters.balance import Balance
 from gateway.filters.deadline import Deadline
 from gateway.filters.metrics import Metrics
+from gateway.filters.process import Process
 from gateway.filters.retry import RetryOnConnectFailure
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
@@ -42,4 +43,6 @@ def _model_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: G
     service: Service = Balance(model.name, endpoints)
     service = RetryOnConnectFailure(service, metrics)  # above balance, so that the second try chooses anew
     service = Validate(service, model.signature, model.version, model.max_batch_size)  # before anything is sent
+    if model.prepare is not None:  # above validate, which then sees the tensors; nothing for models without
+        service = Process(service, model.prepare, model.signature, model.max_batch_size)
     return Statistics(service, model.statistics, batched=model.max_batch_size > 0)  # counts refusals as failures too

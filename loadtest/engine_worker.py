@@ -89,15 +89,18 @@ def _print_to(log: Path) -> None:
 
 
 def _batches(stored: StoredModel, rows: int) -> list[Mapping[str, Array]]:
-    """As many batches as there are samples; batch ``i`` begins with sample ``i`` and goes round from there."""
+    """As many batches as there are samples: batch ``i`` begins with sample ``i`` and goes round those of its shape."""
     samples = list(stored.samples().values())
-    return [
-        {
-            name: np.concatenate([samples[(first + row) % len(samples)][name] for row in range(rows)])
-            for name in samples[first]
-        }
-        for first in range(len(samples))
-    ]
+    batches: list[Mapping[str, Array]] = []
+    for first, sample in enumerate(samples):
+        alike = [other for other in samples[first:] + samples[:first] if _shapes(other) == _shapes(sample)]
+        chosen = [alike[row % len(alike)] for row in range(rows)]
+        batches.append({name: np.concatenate([one[name] for one in chosen])[:rows] for name in sample})
+    return batches
+
+
+def _shapes(sample: Mapping[str, Array]) -> list[tuple[int, ...]]:
+    return [array.shape[1:] for array in sample.values()]
 
 
 def _time_runs(engine: Engine, turn: Iterator[Mapping[str, Array]], count: int) -> list[int]:

@@ -58,7 +58,7 @@ def measured_model(stored: StoredModel) -> MeasuredModel:
         name=manifest.name,
         version=manifest.version,
         signature=signature,
-        class_output=manifest.classification.output if manifest.classification else "",
+        class_output=manifest.scores_output or "",
         requests=tuple(requests.values()),
     )
 

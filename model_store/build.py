@@ -1,9 +1,8 @@
-"""Build one model: export, convert, prove equal, publish. The table of contents of the model store."""
+"""Build one model: find out what it is, convert, prove equal, publish. The table of contents of the model store."""
 
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,30 +10,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from model_store.build_key import build_key, tool_versions
-from model_store.definitions import get_definition
-from model_store.definitions.base import Array, ModelDefinition
-from model_store.engines import ENGINES
+from model_store.conversion import BuildOptions, Conversion, convert, keep_worst_rows
 from model_store.errors import BuildFailed, CorruptArtifact, CorruptManifest, ModelMissing
-from model_store.exporters.workdir import Workdir, load_tensors, save_tensors
+from model_store.exporters.workdir import Facts, Workdir
 from model_store.manifest import (
+    FILE_NAME,
     FORMAT,
-    Artifact,
     Manifest,
+    Origin,
     checksums,
+    load_manifest,
     save_manifest,
-    signature_entry,
+    sha256,
     verify_checksums,
 )
-from model_store.parity import Difference, check, compare, parity_inputs, summarize
+from model_store.parity.difference import SOURCE
+from model_store.parity.report import write_report
+from model_store.parity.tolerance import Tolerance
+from model_store.parity.verdict import summarize
 from model_store.publish import LOGS, build_lock, publish, staging
+from model_store.recipe import Imported, Recipe, Shipped, Variant
 from model_store.steps import Progress, StepRunner
 from model_store.store import ModelStore, StoredModel
+from model_store.variants import TOLERANCES
 
 SCRATCH = ".scratch"  # inside the staging folder, gone before it is published
-SOURCE = "source"  # the original module, beside the three engines in the parity gate
+DEFAULTS = BuildOptions()
+FIRST_STEPS = {
+    Shipped: "model_store.exporters.prepare",
+    Imported: "model_store.exporters.prepare",
+    Variant: "model_store.exporters.variant",
+}
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,107 +54,129 @@ class BuildResult:
     seconds: float
 
 
-def build(name: str, store: ModelStore, progress: Progress, *, force: bool = False) -> BuildResult:
-    """Build the model called ``name`` unless the store has it just so.
+def build(
+    recipe: Recipe,
+    store: ModelStore,
+    progress: Progress,
+    *,
+    options: BuildOptions = DEFAULTS,
+    force: bool = False,
+) -> BuildResult:
+    """Build what ``recipe`` describes unless the store has it just so.
 
     Args:
-        name: a model definition.
+        recipe: what to build.
         store: where to publish it.
         progress: told what is running.
+        options: how to build.
         force: build even when nothing changed.
 
     Raises:
-        UnknownDefinition: no such definition.
-        BuildFailed: a step failed or the engines disagree; the store is as it was.
+        BuildFailed: the source cannot be used, or no artefact was made that agrees with it; the store is as it was.
     """
     started = time.monotonic()
-    definition = get_definition(name)
-    tools = tool_versions(definition)
-    key = build_key(definition, tools)
+    name = recipe.name
+    tools = tool_versions(recipe)
     home = store.root / name
     try:
+        key = build_key(recipe, tools, options)
         with build_lock(home, waiting=lambda: progress.say(f"{name}: waiting for another build of it to end")):
-            current = None if force else _up_to_date(definition, store, key)
+            current = None if force else _up_to_date(recipe, store, key)
             if current is None:
                 with staging(home) as folder:
-                    _build(definition, folder, StepRunner(name, home / LOGS, folder / SCRATCH, progress), tools, key)
-                    publish(folder, home, definition.version)
+                    steps = StepRunner(name, home / LOGS, folder / SCRATCH, progress)
+                    _build(recipe, folder, steps, options, tools, key)
+                    publish(folder, home, recipe.version)
     except OSError as error:
+        _remove_empty(home)
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise BuildFailed(f"{name}: {reason} ({error.filename or store.root}); the store is as it was") from error
-    model = current or store.get(name, definition.version)
+    model = current or store.get(name, recipe.version)
     return BuildResult(model, built=current is None, seconds=time.monotonic() - started)
 
 
-def _up_to_date(definition: ModelDefinition, store: ModelStore, key: str) -> StoredModel | None:
-    """The stored model if it came from the same key and is whole."""
+def _up_to_date(recipe: Recipe, store: ModelStore, key: str) -> StoredModel | None:
+    """The stored model if it came from the same key and files, and is whole."""
     try:
-        model = store.get(definition.name, definition.version)
+        model = store.get(recipe.name, recipe.version)
+        if model.manifest.build_key != key or not _unchanged(model.manifest.origin.files):
+            return None
         verify_checksums(model.directory, model.manifest)
     except (ModelMissing, CorruptManifest, CorruptArtifact):
         return None
-    return model if model.manifest.build_key == key else None
+    return model
 
 
-def _build(definition: ModelDefinition, folder: Path, steps: StepRunner, tools: dict[str, str], key: str) -> None:
+def _unchanged(files: dict[str, str]) -> bool:
+    return all(Path(path).is_file() and sha256(Path(path)) == digest for path, digest in files.items())
+
+
+def _build(
+    recipe: Recipe, folder: Path, steps: StepRunner, options: BuildOptions, tools: dict[str, str], key: str
+) -> None:
     work = Workdir(folder, folder / SCRATCH)
-    name = definition.name
-    arguments = (name, work.model, work.scratch)
-    steps.run("samples", "model_store.exporters.samples", arguments)
-    save_tensors(work.inputs, parity_inputs(_samples(definition, folder), definition.signature))
-    steps.run("PyTorch export and ONNX", "model_store.exporters.pytorch", arguments)
-    steps.run("TorchServe archive", "model_store.exporters.torchserve", arguments)
-    steps.run("TensorFlow SavedModel", "model_store.exporters.tensorflow", arguments)
+    work.scratch.mkdir()
+    work.write_recipe(recipe)
+    steps.run("Source", FIRST_STEPS[type(recipe)], (work.model, work.scratch))
+    facts = work.facts()
     # The engines open a model through its manifest, so there is one before the verdict is in.
-    draft = _manifest(definition, folder, json.loads(work.metrics.read_text()), tools, key)
-    save_manifest(folder, draft)
-    run_engines(work, steps)
-    differences = compare({who: load_tensors(work.outputs(who)) for who in (SOURCE, *ENGINES)})
-    check(name, differences, definition.tolerance)
-    (folder / "parity.json").write_bytes(_parity_json(differences, definition.tolerance))
+    save_manifest(folder, _draft(recipe, facts, work, tools, key))
+    conversion = convert(work, steps, options)
+    _finish(work, conversion)
+
+
+def _finish(work: Workdir, conversion: Conversion) -> None:
+    """The report, and the manifest with everything that was measured."""
+    folder, facts = work.model, work.facts()
+    draft = load_manifest(folder)
+    keep_worst_rows(work, conversion.kinds)
+    write_report(
+        folder,
+        model=draft.name,
+        version=draft.version,
+        differences=conversion.differences,
+        participants={SOURCE: facts.origin} | conversion.engines,
+        accuracy=conversion.accuracy(facts.metrics),
+        routes={target: artifact.route for target, artifact in conversion.artifacts.items()},
+        failed={
+            target: [(attempt.route, attempt.reason) for attempt in attempts]
+            for target, attempts in conversion.failed.items()
+        },
+        latency={target: artifact.latency_ms for target, artifact in conversion.artifacts.items()},
+    )
     shutil.rmtree(work.scratch)
-    summary = summarize(differences, definition.tolerance)
-    save_manifest(folder, msgspec.structs.replace(draft, parity=summary, files=_loose_files(folder)))
+    artifacts = conversion.artifacts
+    whole = msgspec.structs.replace(
+        draft,
+        artifacts=artifacts,
+        failed=conversion.failed,
+        parity=summarize(conversion.differences),
+        files={},
+    )
+    owned = {path for artifact in artifacts.values() for path in artifact.files} | {FILE_NAME}
+    loose = {path: digest for path, digest in checksums(folder, folder).items() if path not in owned}
+    save_manifest(folder, msgspec.structs.replace(whole, files=loose))
 
 
-def run_engines(work: Workdir, steps: StepRunner) -> None:
-    """Let every engine answer ``work.inputs``, each in a process of its own.
-
-    Raises:
-        BuildFailed: one cannot load its artefact or run it.
-    """
-    for kind in ENGINES:
-        steps.run(f"parity {kind}", "model_store.parity_run", (kind, work.model, work.inputs, work.outputs(kind)))
-
-
-def _samples(definition: ModelDefinition, folder: Path) -> dict[str, dict[str, Array]]:
-    (spec,) = definition.signature.inputs
-    return {path.stem: {spec.name: np.load(path)} for path in sorted((folder / "samples").glob("*.npy"))}
-
-
-def _manifest(
-    definition: ModelDefinition, folder: Path, metrics: dict[str, float], tools: dict[str, str], key: str
-) -> Manifest:
-    paths = {
-        "torchserve": folder / "torchserve" / f"{definition.name}.mar",
-        "tensorflow": folder / "tensorflow",
-        "onnx": folder / "onnx" / "model.onnx",
-    }
+def _draft(recipe: Recipe, facts: Facts, work: Workdir, tools: dict[str, str], key: str) -> Manifest:
     return Manifest(
         format=FORMAT,
-        name=definition.name,
-        version=definition.version,
-        description=definition.description,
-        license=definition.license,
-        signature=signature_entry(definition.signature),
-        max_batch_size=definition.max_batch_size,
-        preprocessing=definition.preprocessing,
-        labels="labels.txt" if definition.labels is not None else None,
-        classification=definition.classification,
-        artifacts={target: _artifact(folder, path) for target, path in paths.items()},
+        name=recipe.name,
+        version=recipe.version,
+        description=facts.description,
+        license=facts.license,
+        signature=facts.signature,
+        max_batch_size=facts.max_batch_size,
+        preprocessing=facts.preprocessing,
+        postprocessing=facts.postprocessing,
+        labels="labels.txt" if (work.model / "labels.txt").exists() else None,
+        origin=Origin(facts.framework, facts.origin, facts.variant_of, facts.files),
+        artifacts={},
+        failed={},
+        tolerance=_tolerance(recipe, facts),
         parity={},
-        metrics=metrics,
-        samples=tuple(sorted(f"samples/{path.name}" for path in (folder / "samples").iterdir())),
+        metrics=facts.metrics,
+        samples=tuple(sorted(f"samples/{path.name}" for path in (work.model / "samples").iterdir())),
         files={},
         tools=tools,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -154,16 +184,11 @@ def _manifest(
     )
 
 
-def _artifact(folder: Path, path: Path) -> Artifact:
-    files = checksums(folder, path)
-    size = sum((folder / relative).stat().st_size for relative in files)
-    return Artifact(path.relative_to(folder).as_posix(), size, files)
+def _tolerance(recipe: Recipe, facts: Facts) -> Tolerance:
+    return TOLERANCES[recipe.kind] if isinstance(recipe, Variant) else Tolerance(absolute=facts.tolerance)
 
 
-def _loose_files(folder: Path) -> dict[str, str]:
-    loose = [path for path in ("labels.txt", "parity.json", "samples") if (folder / path).exists()]
-    return {relative: digest for path in loose for relative, digest in checksums(folder, folder / path).items()}
-
-
-def _parity_json(differences: list[Difference], tolerance: float) -> bytes:
-    return msgspec.json.format(msgspec.json.encode({"tolerance": tolerance, "differences": differences}), indent=2)
+def _remove_empty(home: Path) -> None:
+    """A first build that failed leaves no trace of the name but its logs."""
+    if home.is_dir() and not any(home.iterdir()):
+        home.rmdir()

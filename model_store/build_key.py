@@ -9,60 +9,67 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from model_store.definitions import DEFINITIONS
-from model_store.definitions.base import ModelDefinition
+import msgspec
+
+from model_store.definitions import DEFINITIONS, get_definition
 from model_store.errors import BuildFailed
+from model_store.recipe import Imported, Recipe, Shipped, fingerprint
 
 # Distributions that shape the artefacts or the proof.
 TOOLS = (
-    "torch",
-    "onnx",
-    "onnxscript",
-    "onnxruntime",
-    "onnx2tf",
-    "tensorflow",
-    "torch-model-archiver",
-    "numpy",
-    "pillow",
-)
+    "keras", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "scikit-learn", "skl2onnx", "tensorflow",
+    "tf2onnx", "tokenizers", "torch", "torch-model-archiver",
+)  # fmt: skip
 
 # Our own sources that do; relative to this package.
-SOURCES = ("exporters", "engines", "oip_handler", "definitions/base.py", "manifest.py", "parity.py", "preprocess.py")
+SOURCES = (
+    "calibration", "engines", "exporters", "oip_handler", "onnx_to_tensorflow", "parity", "processing", "sources",
+    "conversion.py", "definitions/base.py", "manifest.py", "measure.py", "prove.py", "recipe.py", "routes.py",
+    "variants.py",
+)  # fmt: skip
 
 
-def tool_versions(definition: ModelDefinition) -> dict[str, str]:
-    """Version of Python and of every distribution that the build of ``definition`` uses.
+def tool_versions(recipe: Recipe) -> dict[str, str]:
+    """Version of Python and of every installed distribution that a build may use.
 
     Raises:
-        BuildFailed: some are not installed; names them and the command that installs them.
+        BuildFailed: a shipped model needs one that is not installed; says which, and the command that installs them.
     """
     versions = {"python": platform.python_version()}
+    needed = get_definition(recipe.name).packages if isinstance(recipe, Shipped) else ()
     missing = []
-    for name in (*TOOLS, *definition.packages):
+    for name in dict.fromkeys((*TOOLS, *needed)):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            missing.append(name)
+            missing += [name] if name in needed else []
     if missing:
         raise BuildFailed(
-            f"building {definition.name} needs packages that are not installed: {', '.join(missing)}; "
+            f"building {recipe.name} needs packages that are not installed: {', '.join(missing)}; "
             f"install them with: pip install 'serving-gateway[convert,torchserve,tensorflow,onnxruntime]'"
         )
     return versions
 
 
-def build_key(definition: ModelDefinition, tools: Mapping[str, str]) -> str:
-    """SHA-256 over the sources and ``tools``, in hexadecimal."""
+def build_key(recipe: Recipe, tools: Mapping[str, str], options: object) -> str:
+    """SHA-256 over the recipe, the files it names, our sources, ``tools`` and ``options``, in hexadecimal.
+
+    Raises:
+        BuildFailed: a file of the recipe is not there.
+    """
     package = Path(__file__).parent
-    paths = [_definition_source(definition.name)]
+    paths = [_definition_source(recipe.name)] if isinstance(recipe, Shipped) else []
     for source in SOURCES:
         path = package / source
-        paths += sorted(path.glob("*.py")) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    digest.update(repr(sorted(tools.items())).encode())
-    return digest.hexdigest()
+        paths += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    parts = [fingerprint(paths), repr(sorted(tools.items())), repr(options), msgspec.json.encode(recipe).decode()]
+    if isinstance(recipe, Imported):
+        files = recipe.files()
+        for path in files:
+            if not path.is_file():
+                raise BuildFailed(f"{path}: no such file")
+        parts.append(fingerprint(files))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _definition_source(name: str) -> Path:

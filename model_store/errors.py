@@ -3,11 +3,18 @@
 StoreError                  one sentence for the user; the command line prints it and exits with 1
 ├── ModelMissing            no such model or version in the store
 ├── UnknownDefinition       no model definition of that name (a wrong argument: exit code 2)
+├── InvalidName             no name for a model, or one that would leave the store (likewise)
+├── InvalidImport           an argument of an import is wrong (likewise)
+├── UnsafeArchive           a zip file that is damaged, or would unpack into far more than it weighs
 ├── CorruptManifest         manifest.json is missing, unreadable or of another format
 ├── CorruptArtifact         a file is missing or its checksum is not the manifest's
-├── InvalidImage            the bytes are no picture, or no picture these steps can take
+├── InvalidInput            what preprocessing is given cannot become the model's inputs
+│   ├── InvalidImage        the bytes are no picture, or no picture these steps can take
+│   └── InvalidText         no text, too long a text, or none that the model takes
+├── MissingPackage          a step needs a package that is not installed
 ├── EngineError             an engine cannot be opened: missing package, device or artefact
 └── BuildFailed             a build step failed, crashed or ran out of time
+    ├── DiskFull            a build step found no room
     └── ParityFailed        two engines disagree beyond the model's tolerance
 """
 
@@ -26,6 +33,18 @@ class UnknownDefinition(StoreError):
     """No model definition has that name."""
 
 
+class InvalidName(StoreError):
+    """Not a model's name."""
+
+
+class InvalidImport(StoreError):
+    """An argument of an import is wrong."""
+
+
+class UnsafeArchive(StoreError):
+    """An archive that must not be unpacked."""
+
+
 class CorruptManifest(StoreError):
     """``manifest.json`` is missing, unreadable or breaks the format."""
 
@@ -34,8 +53,20 @@ class CorruptArtifact(StoreError):
     """A file of a model is missing or was changed after the build."""
 
 
-class InvalidImage(StoreError):
+class InvalidInput(StoreError):
+    """Preprocessing cannot use what it is given."""
+
+
+class InvalidImage(InvalidInput):
     """The bytes are no picture."""
+
+
+class InvalidText(InvalidInput):
+    """It is no text that can be tokenized."""
+
+
+class MissingPackage(StoreError):
+    """A package that the model's processing needs is not installed."""
 
 
 class EngineError(StoreError):
@@ -44,6 +75,10 @@ class EngineError(StoreError):
 
 class BuildFailed(StoreError):
     """A build step failed; the store is as it was."""
+
+
+class DiskFull(BuildFailed):
+    """A build step found no room; no other route would."""
 
 
 class ParityFailed(BuildFailed):

@@ -11,9 +11,18 @@ import msgspec
 from gateway.core.datatypes import Datatype
 from gateway.core.signatures import Signature, TensorSpec
 from model_store.errors import CorruptArtifact, CorruptManifest
-from model_store.preprocess import Step, check_steps
+from model_store.parity.tolerance import Tolerance
+from model_store.parity.verdict import PairParity
+from model_store.processing.steps import (
+    PostStep,
+    PreStep,
+    asset_files,
+    check_postprocessing,
+    check_preprocessing,
+    scores_output,
+)
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "manifest.json"
 
 
@@ -36,13 +45,6 @@ class SignatureEntry(_Entry, frozen=True):
     outputs: tuple[TensorEntry, ...]
 
 
-class Classification(_Entry, frozen=True):
-    """Which output holds one score a label, and what turns the scores into probabilities."""
-
-    output: str
-    activation: str
-
-
 class Artifact(_Entry, frozen=True):
     """What one server loads.
 
@@ -50,20 +52,42 @@ class Artifact(_Entry, frozen=True):
         path: relative to the model's directory; a folder for TensorFlow (its ``model_base_path``).
         bytes: size of all files together.
         files: SHA-256 of every file, by path relative to the model's directory.
+        route: how it came from the source.
+        settings: the engine's, as the build's calibration chose them.
+        latency_ms: median in the build, one thread, by batch size.
+        accuracy: on the model's evaluation set; None where there is none.
     """
 
     path: str
     bytes: int
     files: dict[str, str]
+    route: str = ""
+    settings: dict[str, bool | int | str] = {}
+    latency_ms: dict[str, float] = {}
+    accuracy: float | None = None
 
 
-class PairParity(_Entry, frozen=True):
-    """Largest differences of one pair of engines over all inputs of the parity gate."""
+class Attempt(_Entry, frozen=True):
+    """A route that did not lead to an artefact, and why."""
 
-    max_abs: float
-    max_rel: float
-    top1_agreement: float
-    tolerance: float
+    route: str
+    reason: str
+
+
+class Origin(_Entry, frozen=True):
+    """Where a model comes from.
+
+    Attributes:
+        framework: ``pytorch``, ``keras``, ``tensorflow``, ``scikit-learn`` or ``onnx``.
+        source: the original in a few words.
+        variant_of: the model that this one is another precision of; empty for a model of its own.
+        files: files outside the store it was made of → SHA-256; for noticing that one changed, never for loading it.
+    """
+
+    framework: str
+    source: str
+    variant_of: str = ""
+    files: dict[str, str] = {}
 
 
 class Manifest(_Entry, frozen=True):
@@ -76,10 +100,13 @@ class Manifest(_Entry, frozen=True):
     license: str
     signature: SignatureEntry
     max_batch_size: int
-    preprocessing: tuple[Step, ...]
+    preprocessing: tuple[PreStep, ...]
+    postprocessing: tuple[PostStep, ...]
     labels: str | None
-    classification: Classification | None
+    origin: Origin
     artifacts: dict[str, Artifact]
+    failed: dict[str, tuple[Attempt, ...]]  # targets without an artefact → what was tried
+    tolerance: Tolerance
     parity: dict[str, PairParity]
     metrics: dict[str, float]
     samples: tuple[str, ...]
@@ -90,16 +117,27 @@ class Manifest(_Entry, frozen=True):
 
     def model_signature(self) -> Signature:
         """The signature in the gateway's terms."""
-        return Signature(
-            tuple(TensorSpec(entry.name, entry.datatype, entry.shape) for entry in self.signature.inputs),
-            tuple(TensorSpec(entry.name, entry.datatype, entry.shape) for entry in self.signature.outputs),
-        )
+        return model_signature(self.signature)
+
+    @property
+    def scores_output(self) -> str | None:
+        """The output that holds one score a class; None when the model is no classifier."""
+        return scores_output(self.postprocessing)
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of every file of the model but the manifest, by relative path."""
         return {path: digest for artifact in self.artifacts.values() for path, digest in artifact.files.items()} | (
             self.files
         )
+
+
+def model_signature(entry: SignatureEntry) -> Signature:
+    """The signature in the gateway's terms."""
+    sides = [
+        tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+        for tensors in (entry.inputs, entry.outputs)
+    ]
+    return Signature(*sides)
 
 
 def signature_entry(signature: Signature) -> SignatureEntry:
@@ -124,7 +162,9 @@ def load_manifest(directory: Path) -> Manifest:
         if bytes(found) != str(FORMAT).encode():
             raise CorruptManifest(f"{path}: format {bytes(found).decode()} is not {FORMAT}, which this version reads")
         manifest = msgspec.json.decode(raw, type=Manifest)
-        check_steps(manifest.preprocessing)
+        signature = manifest.model_signature()
+        check_preprocessing(manifest.preprocessing, signature)
+        check_postprocessing(manifest.postprocessing, signature)
     except OSError as error:
         raise CorruptManifest(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
@@ -167,6 +207,7 @@ def _check_paths(manifest: Manifest, path: Path) -> None:
         "artifacts": tuple(artifact.path for artifact in manifest.artifacts.values()),
         "files": tuple(manifest.checksums()),
         "samples": manifest.samples,
+        "preprocessing": asset_files(manifest.preprocessing),
         "labels": (manifest.labels or "labels.txt",),
     }
     for field, values in fields.items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
 
 PR_SET_PDEATHSIG = 1
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main() -> None:
@@ -17,12 +19,17 @@ def main() -> None:
     _die_with_parent()
     module = sys.argv[1]
     sys.argv[:2] = [module]
+    status = 0
     try:
         importlib.import_module(module).main()
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever a user's code may raise
+        status = 1
         traceback.print_exc()
-        print(_sentence(error), file=sys.stderr)  # noqa: T201  the build quotes the last line of the log
-        sys.exit(1)
+        sys.stdout.flush()  # before the sentence: the build quotes the last line of the log
+        print(_sentence(error), file=sys.stderr)  # noqa: T201
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # a thread that a user's code started would keep the process for ever
 
 
 def _die_with_parent() -> None:
@@ -33,12 +40,16 @@ def _die_with_parent() -> None:
         sys.exit(1)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the model's code ended the program with sys.exit({error.code!r}), and must not"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
     if isinstance(error, ModuleNotFoundError):
         return f"the package {error.name!r} is not installed"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    return " ".join(_COLOURS.sub("", str(error)).split())[:500] or type(error).__name__
 
 
 if __name__ == "__main__":

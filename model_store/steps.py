@@ -8,16 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from model_store.errors import BuildFailed
+from model_store.errors import BuildFailed, DiskFull
 
 LEAST_FREE = 1 << 20  # bytes; a disk with less is taken for full when a step failed
 TIME_LIMIT = 900.0  # seconds; the longest step takes 20 s on two cores
+TIME_LIMIT_VARIABLE = "MODEL_STORE_STEP_SECONDS"
 
 
 class Progress:
@@ -34,13 +35,17 @@ class Progress:
     def step(self, model: str, title: str) -> Iterator[None]:
         """Show ``title`` while the block runs, and how long it took once it is done."""
         started = time.monotonic()
-        if self._console.is_terminal:
-            with self._console.status(f"{model}: {title} …"):
+        outcome = "failed after"
+        try:
+            if self._console.is_terminal:
+                with self._console.status(f"{model}: {title} …"):
+                    yield
+            else:
+                self.say(f"{model}: {title} …")
                 yield
-        else:
-            self.say(f"{model}: {title} …")
-            yield
-        self.say(f"{model}: {title} done in {time.monotonic() - started:.1f} s")
+            outcome = "done in"
+        finally:
+            self.say(f"{model}: {title} {outcome} {time.monotonic() - started:.1f} s")
 
 
 class StepRunner:
@@ -51,50 +56,82 @@ class StepRunner:
         logs: folder that keeps one log a step; a new run overwrites it.
         scratch: the steps' temporary files go here.
         progress: where to say what is running.
-        time_limit: seconds one step may take.
+        time_limit: seconds one step may take; by default what the environment says, or ``TIME_LIMIT``.
+
+    Raises:
+        BuildFailed: the environment's time limit is no number of seconds.
     """
 
     def __init__(
-        self, model: str, logs: Path, scratch: Path, progress: Progress, time_limit: float = TIME_LIMIT
+        self, model: str, logs: Path, scratch: Path, progress: Progress, time_limit: float | None = None
     ) -> None:
         self._model = model
         self._logs = logs
         self._temporary = scratch / "tmp"
-        self._progress = progress
-        self._time_limit = time_limit
+        self.progress = progress
+        self._time_limit = _time_limit() if time_limit is None else time_limit
 
-    def run(self, title: str, module: str, arguments: Sequence[str | Path]) -> None:
-        """Run ``python -m module arguments…``.
+    def run(
+        self, title: str, module: str, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Run ``python -m module arguments…``, with ``environment`` on top of ours.
 
         Raises:
             BuildFailed: it failed or took too long; the message holds its last words and where its log is.
+            DiskFull: it failed, and there is no room left.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         self._temporary.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{title.lower().replace(' ', '-')}.log"
-        with self._progress.step(self._model, title), log.open("wb") as output:
+        with self.progress.step(self._model, title), log.open("wb") as output:
             # A session of its own, so that a step's own children end with it.
             process = subprocess.Popen(
                 [sys.executable, "-m", "model_store.step_process", module, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"TMPDIR": str(self._temporary.resolve()), "ORT_DISABLE_TELEMETRY": "1"},
+                env=os.environ | self._environment() | dict(environment or {}),
                 start_new_session=True,
             )
             try:
                 status = process.wait(self._time_limit)
             except subprocess.TimeoutExpired:
                 raise BuildFailed(
-                    f"{self._model}: {title} took longer than {self._time_limit:.0f} s; its log is {log}"
+                    f"{self._model}: {title} took longer than {self._time_limit:g} s "
+                    f"(set {TIME_LIMIT_VARIABLE} to allow more); its log is {log}"
                 ) from None
             finally:
                 _end(process)
-        if status:
-            # Libraries say it in their own ways: "983040 requested and 305120 written".
-            full = shutil.disk_usage(self._temporary).free < LEAST_FREE
-            reason = "the disk is full" if full else _last_words(log, status)
-            raise BuildFailed(f"{self._model}: {title} failed: {reason}; its log is {log}")
+            if status:
+                # Libraries say it in their own ways: "983040 requested and 305120 written".
+                if shutil.disk_usage(self._temporary).free < LEAST_FREE:
+                    raise DiskFull(f"{self._model}: {title} failed: the disk is full; its log is {log}")
+                words = _last_words(log, status).removeprefix(f"{self._model}: ")
+                raise BuildFailed(f"{self._model}: {title} failed: {words}; its log is {log}")
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "TMPDIR": str(self._temporary.resolve()),
+            "ORT_DISABLE_TELEMETRY": "1",
+            "HF_HUB_OFFLINE": "1",  # a build downloads nothing
+            "KERAS_BACKEND": "tensorflow",
+            # One thread: the same sums on every machine, and no spinning against whatever else runs.
+            "OMP_NUM_THREADS": "1",
+            "TF_NUM_INTRAOP_THREADS": "1",
+            "TF_NUM_INTEROP_THREADS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+
+
+def _time_limit() -> float:
+    text = os.environ.get(TIME_LIMIT_VARIABLE, "")
+    try:
+        seconds = float(text) if text else TIME_LIMIT
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise BuildFailed(f"{TIME_LIMIT_VARIABLE}={text}: a number of seconds is expected, as in 1800")
+    return seconds
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -51,9 +51,17 @@ class StoredModel:
 
     def samples(self) -> dict[str, Mapping[str, Array]]:
         """Real inputs by sample name: input name → array with a batch dimension of 1."""
-        (spec,) = self.manifest.signature.inputs
-        arrays = [self.directory / path for path in self.manifest.samples if path.endswith(".npy")]
-        return {path.stem: {spec.name: np.load(path, allow_pickle=False)} for path in arrays}
+        return {path.stem: self._tensors(path) for path in self.sample_files()}
+
+    def sample_files(self) -> list[Path]:
+        """The files of ``samples``: ``.npy`` for one input, ``.npz`` with one array an input for several."""
+        return [self.directory / path for path in self.manifest.samples if path.endswith((".npy", ".npz"))]
+
+    def _tensors(self, path: Path) -> dict[str, Array]:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {self.manifest.signature.inputs[0].name: loaded}
+        return {spec.name: loaded[spec.name] for spec in self.manifest.signature.inputs}
 
     def pictures(self) -> dict[str, Path]:
         """The photographs that the samples were made from, by sample name; empty when it takes no pictures."""
@@ -92,7 +100,7 @@ class ModelStore:
             built = ", ".join(self.names()) or "none"
             raise ModelMissing(
                 f"model {name!r} is not in the store {self.root} (built: {built}); "
-                f"build it with: model-store build {name}"
+                f"build it with: model-store build {name}, or bring your own with: model-store import"
             )
         if version and version not in versions:
             raise ModelMissing(f"model {name!r} has no version {version!r} in {self.root} (built: {versions})")

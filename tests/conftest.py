@@ -1,12 +1,15 @@
 """What every test shares: the built models, and an honest list of what this machine could not run."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of onnxruntime
 
 # A slow machine is no failure; the examples decide.
 settings.register_profile("default", deadline=None)
@@ -50,6 +53,8 @@ def pytest_terminal_summary(terminalreporter):
 def model_store_root():
     """The store with every model that ships; building is a no-op when it is up to date."""
     subprocess.run(
-        [sys.executable, "-m", "model_store.cli", "build", "--all", "--store", ".models"], cwd=REPOSITORY, check=True
+        [sys.executable, "-m", "model_store.cli", "build", "--all", "--jobs", "2", "--store", ".models"],
+        cwd=REPOSITORY,
+        check=True,
     )
     return REPOSITORY / ".models"

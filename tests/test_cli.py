@@ -60,8 +60,9 @@ def test_a_bad_configuration_is_named_and_ends_with_2(config, command, line, pro
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (["infer", "m"], 2, "exactly one of --image, --npy and --json"),
+        (["infer", "m"], 2, "exactly one of --image, --text, --npy and --json"),
         (["infer", "m", "--image", "a", "--npy", "b"], 2, "exactly one of"),
+        (["infer", "m", "--image", "a", "--text", ""], 2, "exactly one of"),
         (["infer"], 2, "Missing argument"),
         (["infer", "m", "--image", "a", "--protocol", "smtp"], 2, "smtp"),
         (["infer", "m", "--image", "a"], 1, "model 'm' is not in the store"),

@@ -66,6 +66,9 @@ def decode_predict_request(
     tensors = []
     for name, data in columns.items():
         spec = specs.get(name)
+        if spec is None and len(columns) == 1 and _is_text(data):
+            # The raw form of a model with preprocessing; where there is none, the signature's check refuses it.
+            spec = TensorSpec(name, Datatype.BYTES, (-1,))
         if spec is None:
             raise InvalidRequest(f"{field}: unknown input {name!r}; the model takes {list(specs)}")
         tensors.append(_decode_tensor(spec, data, f"{field}[{name!r}]"))
@@ -161,6 +164,12 @@ def _decode_tensor(spec: TensorSpec, data: Any, field: str) -> Tensor:
 def _decode_scalar(spec: TensorSpec, data: Any, field: str) -> Tensor:
     array: npt.NDArray[np.generic] = array_from_json([data], spec.datatype, field)
     return Tensor(spec.name, spec.datatype, (), array.astype(NUMPY_DTYPE[spec.datatype]).tobytes())
+
+
+def _is_text(data: Any) -> bool:
+    while isinstance(data, list) and data:
+        data = data[0]
+    return isinstance(data, str) or (isinstance(data, dict) and set(data) == {"b64"})
 
 
 def _flatten_bytes(data: Any, elements: list[bytes], field: str) -> tuple[int, ...]:

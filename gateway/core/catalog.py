@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.backend import Endpoint
 from gateway.core.errors import ModelNotFound
+from gateway.core.preparation import Prepare
 from gateway.core.signatures import Signature
 from gateway.core.statistics import ModelStatistics
 
@@ -23,6 +24,7 @@ class ServedModel:
         max_batch_size: largest first dimension; 0 when the model has no batch dimension.
         labels: class names by index; empty when there are none.
         endpoints: where it is served.
+        prepare: makes its inputs of pictures or texts; None when it takes tensors only.
         statistics: counts and durations since the start.
     """
 
@@ -33,6 +35,7 @@ class ServedModel:
     max_batch_size: int
     labels: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
+    prepare: Prepare | None = None
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
 
     @property

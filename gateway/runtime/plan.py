@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.config import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
@@ -17,9 +16,12 @@ from gateway.runtime.launchers.tensorflow import launch_tfserving
 from gateway.runtime.launchers.torchserve import KEY_FILE, launch_torchserve
 from gateway.runtime.ports import check_free, listening_ports, resolve_ports
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory
+from model_store.engines import ENGINES
 from model_store.errors import StoreError
 from model_store.manifest import verify_checksums
 from model_store.store import ModelStore, StoredModel
+
+_INSIDE = {"torchserve": "pytorch", "tfserving": "tensorflow"}  # what runs in a server of that kind
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,7 +46,8 @@ def make_plan(config: GatewayConfig, run: RunDirectory) -> Plan:
     config = _absolute(resolve_ports(config), run)
     check_free(listening_ports(config))
     try:
-        context = LaunchContext(config, run, _models(config))
+        models = _models(config)
+        context = LaunchContext(_routed(config, models), run, models)
         return Plan(_launch_backends(context), launch_gateway(context), list(context.models), _example(context))
     except StoreError as error:
         raise RuntimeFailure(str(error)) from None
@@ -56,7 +59,10 @@ def _launch_backends(context: LaunchContext) -> list[Launch]:
         if backend.kind == "embedded" or backend.launch is None:
             continue  # part of the gateway's process, or somebody else's server
         if not context.models_of(name):
-            raise RuntimeFailure(f"backends.{name}.models: none of {backend.models} is among the models to serve")
+            raise RuntimeFailure(
+                f"backends.{name}: none of the models to serve is for it: {', '.join(context.models)}; "
+                f"see `model-store list`, or leave it out with --backends"
+            )
         if backend.kind == "torchserve":
             launches.append(launch_torchserve(name, backend, backend.launch, context))
         elif backend.kind == "tfserving":
@@ -66,11 +72,28 @@ def _launch_backends(context: LaunchContext) -> list[Launch]:
     return launches
 
 
+def _routed(config: GatewayConfig, models: Mapping[str, StoredModel]) -> GatewayConfig:
+    """``config`` with each server that is started here limited to the models that were built for it."""
+    backends = dict(config.backends)
+    for name, backend in config.backends.items():
+        if backend.kind == "embedded":
+            engine: str = backend.engine
+        elif backend.launch is not None:
+            engine = backend.launch.engine if backend.kind == "oip" else _INSIDE[backend.kind]
+        else:
+            continue  # somebody else's server: what it holds is not for the store to say
+        target = ENGINES[engine][0]
+        wanted = backend.models if backend.models is not None else models
+        built = [model for model in wanted if model in models and target in models[model].manifest.artifacts]
+        backends[name] = backend.model_copy(update={"models": built})
+    return config.model_copy(update={"backends": backends})
+
+
 def _example(context: LaunchContext) -> str:
     """``gateway infer`` on a sample of the store; a picture where there is one."""
     best = next((model for model in context.models.values() if model.pictures()), next(iter(context.models.values())))
     manifest = best.manifest
-    option, samples = ("--image", [*best.pictures().values()]) if best.pictures() else ("--npy", _arrays(best))
+    option, samples = ("--image", [*best.pictures().values()]) if best.pictures() else ("--npy", best.sample_files())
     if not samples:
         return "gateway models"
     # Through the store's own path: the real one is a build directory that the next build replaces.
@@ -79,10 +102,6 @@ def _example(context: LaunchContext) -> str:
     if context.run.path != DEFAULT_RUN_DIRECTORY.absolute():
         words += ["--config", str(context.run.shown(context.run.path / CONFIG_FILE))]
     return shlex.join(words)
-
-
-def _arrays(model: StoredModel) -> list[Path]:
-    return [model.directory / path for path in model.manifest.samples if path.endswith(".npy")]
 
 
 def _models(config: GatewayConfig) -> dict[str, StoredModel]:

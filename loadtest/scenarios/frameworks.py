@@ -203,9 +203,7 @@ def winner(results: Sequence[FrameworkResult]) -> str:
 def _compare(racers: Sequence[_Racer], stored: StoredModel) -> None:
     """Frameworks that compute something else have not won anything."""
     answered = [(racer, racer.ready.answers) for racer in racers if racer.ready]
-    classification = stored.manifest.classification
-    class_output = classification.output if classification else ""
-    agreements = compare_answers([answers for _, answers in answered], class_output)
+    agreements = compare_answers([answers for _, answers in answered], stored.manifest.scores_output or "")
     for (racer, _), agreement in zip(answered, agreements, strict=True):
         racer.problem = agreement.problem
 

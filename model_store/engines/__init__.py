@@ -7,7 +7,7 @@ A framework is imported only when its engine is opened.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +17,12 @@ import numpy.typing as npt
 from gateway.core.signatures import Signature
 from model_store.errors import EngineError
 from model_store.manifest import Manifest
+from model_store.oip_handler.device import AUTO, CPU, NoSuchDevice
 
 Array = npt.NDArray[np.generic]
+Settings = Mapping[str, bool | int | str]
 
-AUTO = "auto"
-CPU = "cpu"
+__all__ = ["AUTO", "CPU", "ENGINES", "Array", "Engine", "Settings", "candidates", "open_engine"]
 
 
 class Engine(Protocol):
@@ -42,6 +43,24 @@ class Engine(Protocol):
         ...
 
 
+class EngineClass(Protocol):
+    """What loads an artefact.
+
+    Attributes:
+        choices: every setting that the engine has, with its values; the first is the default.
+    """
+
+    choices: Mapping[str, tuple[bool | int | str, ...]]
+
+    def candidates(self, artifact: Path) -> Sequence[Settings]:
+        """The settings that an expert would try on ``artifact``; the defaults, ``{}``, come first."""
+        ...
+
+    def load(
+        self, artifact: Path, *, signature: Signature, device: str, threads: int, settings: Settings
+    ) -> Engine: ...
+
+
 # Engine → the artefact it loads, the class that loads it, and the extra that installs it.
 ENGINES: dict[str, tuple[str, str, str]] = {
     "pytorch": ("torchserve", "model_store.engines.pytorch:PytorchEngine", "torchserve"),
@@ -51,7 +70,7 @@ ENGINES: dict[str, tuple[str, str, str]] = {
 
 
 def open_engine(kind: str, directory: Path, manifest: Manifest, device: str = AUTO, threads: int = 1) -> Engine:
-    """Load the artefact of a built model into the framework ``kind``.
+    """Load the artefact of a built model into the framework ``kind``, with the settings of its manifest.
 
     Args:
         kind: ``pytorch``, ``tensorflow`` or ``onnxruntime``.
@@ -61,8 +80,38 @@ def open_engine(kind: str, directory: Path, manifest: Manifest, device: str = AU
         threads: CPU threads that one inference may use.
 
     Raises:
-        EngineError: unknown kind, missing package, no such device, or an artefact that cannot be loaded.
+        EngineError: unknown kind or setting, missing package, no such device, or an artefact that cannot be loaded.
     """
+    engine, path = _find(kind, directory, manifest)
+    settings = manifest.artifacts[ENGINES[kind][0]].settings
+    wrong = [f"{name}={value!r}" for name, value in settings.items() if value not in engine.choices.get(name, ())]
+    if wrong:
+        raise EngineError(f"model {manifest.name!r} has settings that the engine {kind} does not: {', '.join(wrong)}")
+    try:
+        return engine.load(
+            path, signature=manifest.model_signature(), device=device, threads=threads, settings=settings
+        )
+    except EngineError:
+        raise
+    except NoSuchDevice as error:
+        raise EngineError(str(error)) from error
+    except Exception as error:
+        # Frameworks fail in their own many ways on a broken file; the user needs the file and the first line.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise EngineError(f"{path} cannot be loaded: {reason}") from error
+
+
+def candidates(kind: str, directory: Path, manifest: Manifest) -> Sequence[Settings]:
+    """The settings that an expert of ``kind`` would try on a model's artefact; the defaults, ``{}``, come first.
+
+    Raises:
+        EngineError: as ``open_engine``.
+    """
+    engine, path = _find(kind, directory, manifest)
+    return engine.candidates(path)
+
+
+def _find(kind: str, directory: Path, manifest: Manifest) -> tuple[EngineClass, Path]:
     if kind not in ENGINES:
         raise EngineError(f"unknown engine {kind!r}; one of {', '.join(ENGINES)} is expected")
     target, location, extra = ENGINES[kind]
@@ -74,58 +123,9 @@ def open_engine(kind: str, directory: Path, manifest: Manifest, device: str = AU
         raise EngineError(f"{path} is missing; build it with: model-store build {manifest.name} --force")
     module, _, name = location.partition(":")
     try:
-        engine = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name), path
     except ModuleNotFoundError as error:
         raise EngineError(
             f"the engine {kind} needs the package {error.name!r}; "
             f"install it with: pip install 'serving-gateway[{extra}]'"
         ) from error
-    return _load(engine, path, manifest.model_signature(), device, threads)
-
-
-class _Loader(Protocol):
-    def load(self, artifact: Path, *, signature: Signature, device: str, threads: int) -> Engine: ...
-
-
-def _load(engine: _Loader, path: Path, signature: Signature, device: str, threads: int) -> Engine:
-    try:
-        return engine.load(path, signature=signature, device=device, threads=threads)
-    except EngineError:
-        raise
-    except Exception as error:
-        # Frameworks fail in their own many ways on a broken file; the user needs the file and the first line.
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise EngineError(f"{path} cannot be loaded: {reason}") from error
-
-
-def resolve_device(device: str, gpus: int, framework: str) -> str:
-    """The device to run on: ``cpu`` or ``cuda:N``.
-
-    Args:
-        device: what was asked for: one of these, or ``auto``.
-        gpus: how many GPUs the framework can use here.
-        framework: its name, for the message.
-
-    Raises:
-        EngineError: no such device, or the framework does not reach it.
-    """
-    if device == AUTO:
-        return "cuda:0" if gpus else CPU
-    gpu = gpu_number(device)
-    if gpu is not None and gpu >= gpus:
-        raise EngineError(f"{framework} can use {gpus} GPUs here, so it cannot run on {device}")
-    return device
-
-
-def gpu_number(device: str) -> int | None:
-    """The number of the GPU that ``device`` names, or None for ``cpu``.
-
-    Raises:
-        EngineError: it is neither ``cpu`` nor ``cuda:N``.
-    """
-    if device == CPU:
-        return None
-    name, _, number = device.partition(":")
-    if name != "cuda" or not number.isdecimal():
-        raise EngineError(f"unknown device {device!r}; one of cpu, cuda:N, auto is expected")
-    return int(number)

@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from gateway.core.signatures import Signature
-from model_store.engines import Array, gpu_number, resolve_device
-from model_store.errors import EngineError
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import: newer versions report home by default
-
-import onnxruntime
+from model_store.engines import Array, Settings
+from model_store.oip_handler.graph import GraphRuntime
 
 
 class OnnxruntimeEngine:
-    """An ``InferenceSession``, which is thread-safe by itself."""
+    """The graph, in a session as the TorchServe handler makes one too."""
 
     kind = "onnxruntime"
+    choices: Mapping[str, tuple[bool | int | str, ...]] = {"optimization": ("all", "basic")}
 
-    def __init__(self, session: Any, outputs: Sequence[str], device: str) -> None:
-        self._session = session
-        self._outputs = list(outputs)
-        self.version: str = onnxruntime.__version__
-        self.device = device
+    def __init__(self, runtime: GraphRuntime, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self._runtime = runtime
+        self._inputs = inputs
+        self._outputs = outputs
+        self.version = runtime.version
+        self.device = runtime.device
 
     @classmethod
-    def load(cls, artifact: Path, *, signature: Signature, device: str, threads: int) -> OnnxruntimeEngine:
+    def candidates(cls, artifact: Path) -> Sequence[Settings]:  # noqa: ARG003  all engines are asked alike
+        """As in ``EngineClass``."""
+        return ({}, {"optimization": "basic"})
+
+    @classmethod
+    def load(
+        cls, artifact: Path, *, signature: Signature, device: str, threads: int, settings: Settings
+    ) -> OnnxruntimeEngine:
         """Open ``model.onnx``; arguments and errors as in ``open_engine``."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # its warnings go to stderr, past any log
-        device = resolve_device(device, _gpus(), "ONNX Runtime")
-        gpu = gpu_number(device)
-        providers: list[Any] = ["CPUExecutionProvider"]
-        if gpu is not None:
-            providers.insert(0, ("CUDAExecutionProvider", {"device_id": gpu}))
-        session = onnxruntime.InferenceSession(artifact, options, providers=providers)
-        # A CUDA provider that cannot start is skipped with a mere log line; a user who asked for it must know.
-        if gpu is not None and "CUDAExecutionProvider" not in session.get_providers():
-            raise EngineError(f"ONNX Runtime could not start on {device}: its CUDA libraries do not load here")
-        return cls(session, [spec.name for spec in signature.outputs], device)
+        inputs = [spec.name for spec in signature.inputs]
+        outputs = [spec.name for spec in signature.outputs]
+        runtime = GraphRuntime.load(artifact, inputs, outputs, settings=settings, device=device, threads=threads)
+        return cls(runtime, inputs, outputs)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name for all inputs by name."""
-        results: list[np.ndarray[Any, Any]] = self._session.run(self._outputs, inputs)
+        results = self._runtime.run([inputs[name] for name in self._inputs])
         return dict(zip(self._outputs, results, strict=True))
-
-
-def _gpus() -> int:
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return 0
-    # The provider is listed wherever the GPU build is installed: only the driver's device nodes tell of GPUs.
-    return len([*Path("/dev").glob("nvidia[0-9]*")])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.core.signatures import Signature
-from model_store.engines import CPU, Array, gpu_number, resolve_device
+from model_store.engines import CPU, Array, Settings
 from model_store.errors import EngineError
+from model_store.oip_handler.device import gpu_number, resolve_device
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: its start-up notes are not errors
 
@@ -26,6 +27,9 @@ class TensorflowEngine:
     """
 
     kind = "tensorflow"
+    # XLA is none of them: it loses everywhere we measured (up to nineteenfold on depthwise convolutions), and each
+    # new batch size costs seconds.
+    choices: Mapping[str, tuple[bool | int | str, ...]] = {"executor": ("default", "single-threaded")}
 
     def __init__(self, call: Any, inputs: list[str], outputs: list[str], device: str) -> None:
         self._call = call
@@ -35,7 +39,15 @@ class TensorflowEngine:
         self.device = device
 
     @classmethod
-    def load(cls, artifact: Path, *, signature: Signature, device: str, threads: int) -> TensorflowEngine:
+    def candidates(cls, artifact: Path) -> Sequence[Settings]:  # noqa: ARG003  all engines are asked alike
+        """As in ``EngineClass``."""
+        # Saves a small net a few percent of its time; some graphs with loops refuse it.
+        return ({}, {"executor": "single-threaded"})
+
+    @classmethod
+    def load(
+        cls, artifact: Path, *, signature: Signature, device: str, threads: int, settings: Settings
+    ) -> TensorflowEngine:
         """Load the newest version under a TensorFlow Serving base path; arguments and errors as in ``open_engine``.
 
         TensorFlow keeps one pool of CPU threads a process: the first engine's ``threads`` sets its size.
@@ -44,7 +56,7 @@ class TensorflowEngine:
         device = resolve_device(device, gpus, "TensorFlow")
         graph = tf.Graph()
         with graph.as_default():
-            session = tf.compat.v1.Session(graph=graph, config=_session_config(device, threads))
+            session = tf.compat.v1.Session(graph=graph, config=_session_config(device, threads, settings))
             entry = _load_signature(session, newest_version(artifact))
         inputs = [spec.name for spec in signature.inputs]
         outputs = [spec.name for spec in signature.outputs]
@@ -85,11 +97,13 @@ def _load_signature(session: Any, directory: Path) -> Any:
         logger.setLevel(level)
 
 
-def _session_config(device: str, threads: int) -> Any:
+def _session_config(device: str, threads: int, settings: Settings) -> Any:
     config = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=-1,  # operators run in the caller's thread: no hand-over at each step
     )
+    if settings.get("executor") == "single-threaded":
+        config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
     gpu = gpu_number(device)
     if gpu is None:
         config.device_count["GPU"] = 0

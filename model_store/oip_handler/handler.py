@@ -9,47 +9,50 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from .program import PROGRAM, Array, from_torch, load_program, to_torch
+from .device import AUTO
+from .runtime import Array, Runtime, open_runtime
 from .wire import LENGTH_HEADER, BadRequest, Request, Spec, batched, compose_response, parse_request
 
 SIGNATURE = "signature.json"  # the manifest's signature, as a file of its own in the archive
+SETTINGS = "settings.json"  # how to run the model, as the build's calibration chose it
 
 logger = logging.getLogger(__name__)
 
 
 class OipHandler:
-    """One loaded program and its signature."""
+    """One loaded model and its signature."""
 
-    def __init__(
-        self, program: Callable[..., Any], inputs: Sequence[Spec], outputs: Sequence[Spec], device: str
-    ) -> None:
-        self._program = program
+    def __init__(self, runtime: Runtime, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> None:
+        self._runtime = runtime
         self._inputs = inputs
         self._outputs = outputs
-        self._device = device
 
     @classmethod
     def load(cls, context: Any) -> OipHandler:
-        """Load what lies beside this file in the archive."""
-        threads = os.environ.get("GATEWAY_ENGINE_THREADS")
-        if threads:
-            torch.set_num_threads(int(threads))
+        """Load what lies beside this package in the archive."""
         directory = Path(context.system_properties["model_dir"])
-        device = _device(context.system_properties.get("gpu_id"))
         signature = json.loads((directory / SIGNATURE).read_text(encoding="utf-8"))
         inputs, outputs = (
             [Spec(entry["name"], entry["datatype"], tuple(entry["shape"])) for entry in signature[side]]
             for side in ("inputs", "outputs")
         )
-        with (directory / PROGRAM).open("rb") as file:
-            return cls(load_program(file, device), inputs, outputs, device)
+        settings = directory / SETTINGS
+        runtime = open_runtime(
+            directory,
+            inputs,
+            outputs,
+            settings=json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {},
+            device=os.environ.get("GATEWAY_ENGINE_DEVICE", AUTO),
+            threads=int(os.environ.get("GATEWAY_ENGINE_THREADS") or 0),
+            gpu=context.system_properties.get("gpu_id") or 0,
+        )
+        return cls(runtime, inputs, outputs)
 
     def answer(self, bodies: Sequence[Any], context: Any) -> list[bytes]:
         """One answer a request, in order; what is wrong with one request stays with that one."""
@@ -84,12 +87,7 @@ class OipHandler:
     def _run(self, requests: Sequence[Request]) -> list[dict[str, Array]]:
         columns = [[request.inputs[spec.name] for request in requests] for spec in self._inputs]
         arrays = [column[0] if len(column) == 1 else np.concatenate(column) for column in columns]
-        with torch.inference_mode():
-            tensors = [
-                to_torch(array, spec.datatype).to(self._device)
-                for array, spec in zip(arrays, self._inputs, strict=True)
-            ]
-            results = [from_torch(tensor) for tensor in self._program(*tensors)]
+        results = self._runtime.run(arrays)
         names = [spec.name for spec in self._outputs]
         if len(requests) == 1:
             return [dict(zip(names, results, strict=True))]
@@ -109,13 +107,6 @@ class OipHandler:
             context.set_response_content_type(index, "application/octet-stream")
             context.set_response_header(index, LENGTH_HEADER, str(header_length))
         return body
-
-
-def _device(gpu_id: int | None) -> str:
-    wanted = os.environ.get("GATEWAY_ENGINE_DEVICE", "auto")
-    if wanted != "auto":
-        return wanted
-    return f"cuda:{gpu_id or 0}" if torch.cuda.is_available() else "cpu"
 
 
 def _request_header(context: Any, index: int, name: str) -> str | None:

@@ -46,6 +46,13 @@ def test_columnar_form():
     assert arrays({"inputs": {"a": [1], "b": ["q"]}}, TWO) == {"a": [1], "b": [b"q"]}
 
 
+@pytest.mark.parametrize("document", [{"instances": [{"text": "a"}, {"text": "b"}]}, {"inputs": {"text": ["a", "b"]}}])
+def test_raw_elements_are_handed_on_under_their_own_name(document):
+    (tensor,) = decode(document)[0].inputs
+    assert (tensor.name, tensor.datatype, tensor.shape) == ("text", Datatype.BYTES, (2,))
+    assert split_bytes(tensor.data, "text") == [b"a", b"b"]
+
+
 def test_base64_bytes():
     encoded = {"b64": base64.b64encode(b"\xff\0").decode()}
     request, _ = decode({"instances": [{"a": 1, "b": encoded}]}, TWO)
@@ -61,6 +68,7 @@ def test_base64_bytes():
         ({"instances": 3}, "at least one instance"),
         ({"instances": [{"x": [1, 2]}, {"q": [1, 2]}]}, r"instances\[1\]: the same inputs"),
         ({"instances": [{"q": [1, 2]}]}, "unknown input 'q'"),
+        ({"instances": [{"q": "a", "x": [1, 2]}]}, "unknown input 'q'"),
         ({"instances": [[1, 2], [3]]}, "differ in length"),
         ({"instances": [["a", "b"]]}, "Expected `float`"),
         ({"instances": [[1, 2]], "signature_name": "other"}, "signature_name"),

@@ -23,6 +23,7 @@ from gateway.core.messages import InferRequest, RequestContext
 from gateway.protos.loader import message_class
 
 DOUBLE = "/v2/models/double/infer"
+RAW = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["hello"]}
 GOOD = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
 
 
@@ -280,6 +281,7 @@ BAD_HTTP = [
     ("POST", DOUBLE, {"inputs": []}, {}, 400, "'x' is missing"),
     ("POST", DOUBLE, {"inputs": GOOD["inputs"] * 2}, {}, 400, "duplicate"),
     ("POST", DOUBLE, {"inputs": [GOOD["inputs"][0] | {"name": "q"}]}, {}, 400, "unknown input 'q'"),
+    ("POST", DOUBLE, {"inputs": [RAW]}, {}, 400, "unknown input 'text'"),  # the model declares no preprocessing
     ("POST", DOUBLE, {"inputs": [GOOD["inputs"][0] | {"datatype": "INT8"}]}, {}, 400, "datatype INT8"),
     ("POST", DOUBLE, {"inputs": [GOOD["inputs"][0] | {"shape": [2]}]}, {}, 400, "rank 1"),
     ("POST", DOUBLE, {"inputs": [GOOD["inputs"][0] | {"shape": [2, 1]}]}, {}, 400, "shape [2, 1]"),

@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from support.manifests import make_manifest
 
 from gateway.codecs import oip_grpc, oip_http, tfs_grpc
 from gateway.core.datatypes import Datatype
@@ -22,7 +23,8 @@ from gateway.core.limits import Limits
 from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.core.tensors import Tensor
 from loadtest.results import Block, ClosedLoop, Machine, Report, TargetResult, pack
-from model_store.manifest import Classification, Manifest, SignatureEntry, TensorEntry, save_manifest
+from model_store.manifest import save_manifest
+from model_store.processing.steps import Softmax, TopK
 from model_store.store import ModelStore
 
 MODEL = "tiny"
@@ -151,27 +153,12 @@ def store(tmp_path: Path) -> ModelStore:
     (directory / "samples").mkdir(parents=True)
     for index, row in enumerate(([1, 0, 2, 1], [0, 3, 0, 1])):
         np.save(directory / "samples" / f"{index}.npy", np.array([row], dtype=np.float32))
-    manifest = Manifest(
-        format=1,
-        name=MODEL,
-        version="1",
-        description="",
-        license="",
-        signature=SignatureEntry(
-            (TensorEntry("x", Datatype.FP32, (-1, 4)),), (TensorEntry("scores", Datatype.FP32, (-1, 3)),)
-        ),
-        max_batch_size=8,
-        preprocessing=(),
-        labels=None,
-        classification=Classification("scores", "softmax"),
-        artifacts={},
-        parity={},
-        metrics={},
+    manifest = make_manifest(
+        MODEL,
+        [("x", Datatype.FP32, (-1, 4))],
+        [("scores", Datatype.FP32, (-1, 3))],
+        postprocessing=(Softmax("scores"), TopK("scores", 3)),
         samples=("samples/0.npy", "samples/1.npy"),
-        files={},
-        tools={},
-        created="2026-01-01T00:00:00Z",
-        build_key="",
     )
     save_manifest(directory, manifest)
     return ModelStore(tmp_path / "models")

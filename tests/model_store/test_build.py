@@ -2,187 +2,194 @@
 
 import errno
 import json
-from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from rich.console import Console
+from support.played_build import MAX_BATCH, files_of
 
-from gateway.core.datatypes import Datatype
-from gateway.core.signatures import Signature, TensorSpec
-from model_store import build as module
-from model_store.build import build
-from model_store.build_key import build_key, tool_versions
-from model_store.definitions.base import ModelDefinition
-from model_store.errors import BuildFailed, ParityFailed
-from model_store.exporters.workdir import load_tensors, save_tensors
+from model_store.definitions.base import Evaluation
+from model_store.errors import BuildFailed, DiskFull
 from model_store.manifest import verify_checksums
-from model_store.steps import Progress
+from model_store.parity.tolerance import Tolerance
 from model_store.store import ModelStore
 
-TINY = ModelDefinition(
-    name="tiny",
-    version="1",
-    description="y = 2x",
-    license="Apache-2.0",
-    signature=Signature((TensorSpec("x", Datatype.FP32, (-1, 3)),), (TensorSpec("y", Datatype.FP32, (-1, 3)),)),
-    max_batch_size=8,
-    preprocessing=(),
-    classification=None,
-    tolerance=0.01,
-    packages=(),
-    labels=None,
-    samples=list,
-    source=lambda: None,
-)
+STEPS_OF_A_WHOLE_BUILD = [
+    "Source",
+    "ONNX from PyTorch",
+    "Proof onnxruntime",
+    "TensorFlow from ONNX",
+    "Proof tensorflow",
+    "Ahead-of-time compilation",
+    "TorchServe archive",
+    "Proof pytorch",
+]
 
 
-class Steps:
-    """Does in a moment what the real steps do in a minute; ``error`` is added to one engine's answers."""
-
-    error: ClassVar = {}
-    failure: ClassVar = None
-    ran: ClassVar = []
-
-    def __init__(self, model, logs, scratch, progress):
-        self.scratch = scratch
-
-    def run(self, title, step, arguments):
-        Steps.ran.append(step)
-        if Steps.failure is not None:
-            raise Steps.failure
-        getattr(self, step.rpartition(".")[2])(*arguments)
-
-    def samples(self, name, model, scratch):
-        (model / "samples").mkdir()
-        for index in range(7):
-            np.save(model / "samples" / f"s{index}.npy", np.full((1, 3), index, np.float32))
-
-    def pytorch(self, name, model, scratch):
-        (model / "onnx").mkdir()
-        (model / "onnx" / "model.onnx").write_bytes(b"graph")
-        (scratch / "metrics.json").write_text(json.dumps({"test_accuracy": 0.9}))
-        self.parity_run("source", model, scratch / "inputs", scratch / "outputs" / "source")
-
-    def torchserve(self, name, model, scratch):
-        (model / "torchserve").mkdir()
-        (model / "torchserve" / "tiny.mar").write_bytes(b"archive")
-
-    def tensorflow(self, name, model, scratch):
-        (model / "tensorflow" / "1").mkdir(parents=True)
-        (model / "tensorflow" / "1" / "saved_model.pb").write_bytes(b"saved")
-
-    def parity_run(self, kind, model, inputs, outputs):
-        wrong = Steps.error.get(kind, 0)
-        save_tensors(outputs, {key: {"y": t["x"] * 2 + wrong} for key, t in load_tensors(inputs).items()})
-
-
-@pytest.fixture(autouse=True)
-def played(monkeypatch):
-    monkeypatch.setattr(module, "get_definition", lambda name: TINY)
-    monkeypatch.setattr(module, "build_key", lambda definition, tools: "key")
-    monkeypatch.setattr(module, "StepRunner", Steps)
-    Steps.error, Steps.failure, Steps.ran = {}, None, []
-
-
-@pytest.fixture
-def store(tmp_path):
-    return ModelStore(tmp_path / "store")
-
-
-def run(store, **more):
-    return build("tiny", store, Progress(Console(quiet=True)), **more)
-
-
-def test_a_build_publishes_a_whole_model(store):
-    result = run(store)
+def test_a_build_publishes_a_whole_model(workshop, play):
+    result = workshop.build()
     assert result.built
-    model = store.get("tiny")
-    verify_checksums(model.directory, model.manifest)
-    assert model.manifest.metrics == {"test_accuracy": 0.9}
-    assert {target: artifact.path for target, artifact in model.manifest.artifacts.items()} == {
-        "torchserve": "torchserve/tiny.mar",
-        "tensorflow": "tensorflow",
-        "onnx": "onnx/model.onnx",
+    assert play.ran == STEPS_OF_A_WHOLE_BUILD
+    model = workshop.store.get("tiny")
+    manifest = model.manifest
+    assert model == result.model
+    verify_checksums(model.directory, manifest)
+    assert {target: (artifact.path, artifact.route) for target, artifact in manifest.artifacts.items()} == {
+        "onnx": ("onnx/model.onnx", "torch.onnx"),
+        "tensorflow": ("tensorflow", "ONNX → TensorFlow"),
+        "torchserve": ("torchserve/tiny.mar", "torch.export"),
     }
-    assert model.manifest.artifacts["torchserve"].bytes == 7
-    assert len(model.samples()) == 7
-    assert set(model.manifest.parity) >= {"source-pytorch", "pytorch-tensorflow", "tensorflow-onnxruntime"}
-    assert len(json.loads((model.directory / "parity.json").read_text())["differences"]) == 6 * (7 + 3)
-    assert not (model.directory / ".scratch").exists()
-    assert {path.relative_to(model.directory).as_posix() for path in model.directory.rglob("*") if path.is_file()} == {
-        "manifest.json",
-        *model.manifest.checksums(),
+    assert manifest.artifacts["onnx"].bytes == len(b"graph")
+    assert manifest.failed == {}
+    assert (manifest.description, manifest.origin.framework, manifest.max_batch_size) == (
+        "y = 2x",
+        "pytorch",
+        MAX_BATCH,
+    )
+    assert manifest.tolerance == Tolerance(absolute=0.01)
+    assert sorted(model.samples()) == ["s0", "s1", "s2"]
+    assert set(manifest.parity) == {
+        "source-onnxruntime", "source-tensorflow", "source-pytorch",
+        "onnxruntime-tensorflow", "onnxruntime-pytorch", "tensorflow-pytorch",
+    }  # fmt: skip
+    assert all(pair.passed for pair in manifest.parity.values())
+    assert manifest.tools["numpy"] == np.__version__
+
+
+def test_what_is_published_is_what_the_manifest_lists(workshop):
+    model = workshop.build().model
+    assert files_of(model.directory) == {"manifest.json", *model.manifest.checksums()}
+    assert {"parity.json", "parity.html", "reference/sample-s0.npz"} <= files_of(model.directory)
+
+
+def test_the_report_tells_the_routes_and_every_difference(workshop):
+    report = json.loads((workshop.build().model.directory / "parity.json").read_text())
+    assert report["passed"]
+    assert report["participants"] == {
+        "source": "PyTorch Tiny", "onnxruntime": "1.0", "tensorflow": "1.0", "pytorch": "1.0",
+    }  # fmt: skip
+    assert report["routes"]["torchserve"] == "torch.export"
+    sets = {difference["inputs"] for difference in report["differences"]}
+    assert {"sample-s0", f"samples-batch-{MAX_BATCH}", "random-batch-1"} <= sets
+    assert len(report["differences"]) == 6 * len(sets)
+
+
+def test_accuracy_and_latency_stand_with_each_artefact(workshop, play):
+    play.evaluation = Evaluation({"x": np.eye(3, dtype=np.float32)}, np.arange(3))
+    play.labels = ("a", "b", "c")
+    model = workshop.build().model
+    assert model.manifest.metrics == {"accuracy": 1.0}
+    assert {artifact.accuracy for artifact in model.manifest.artifacts.values()} == {0.75}
+    assert model.labels() == ["a", "b", "c"]
+    report = json.loads((model.directory / "parity.json").read_text())
+    assert report["accuracy"] == {"source": {"accuracy": 1.0}} | {
+        kind: {"accuracy": 0.75} for kind in ("onnxruntime", "tensorflow", "pytorch")
     }
 
 
-def test_the_second_build_runs_nothing(store):
-    first = run(store).model
-    Steps.ran.clear()
-    second = run(store)
-    assert not second.built
-    assert Steps.ran == []
-    assert second.model.directory == first.directory
+def test_the_second_build_runs_nothing(workshop, play):
+    first = workshop.build().model
+    play.ran.clear()
+    second = workshop.build()
+    assert (second.built, play.ran, second.model) == (False, [], first)
 
 
-def test_force_builds_again(store):
-    first = run(store).model
-    again = run(store, force=True)
+def test_force_builds_again(workshop):
+    first = workshop.build().model
+    again = workshop.build(force=True)
     assert again.built
     assert again.model.directory != first.directory
 
 
-def test_other_sources_build_again(store, monkeypatch):
-    run(store)
-    monkeypatch.setattr(module, "build_key", lambda definition, tools: "another key")
-    assert run(store).built
+def test_another_source_builds_again(workshop):
+    workshop.build()
+    workshop.file.write_bytes(b"other weights")
+    assert workshop.build().built
 
 
-def test_a_changed_file_builds_again(store):
-    (run(store).model.directory / "onnx" / "model.onnx").write_bytes(b"other")
-    assert run(store).built
+def test_other_targets_build_again(workshop):
+    workshop.build()
+    assert workshop.build(only=("onnx",)).built
+    assert not workshop.build(only=("onnx",)).built
 
 
-@pytest.mark.parametrize("kind", ["pytorch", "tensorflow", "onnxruntime", "source"])
-def test_a_wrong_artefact_is_caught_and_the_old_build_stays(store, kind):
-    old = run(store).model
-    Steps.error = {kind: 0.5}
-    with pytest.raises(ParityFailed, match=rf"tiny: .*{kind}.* differ by 0\.5 in 'y' for the inputs '.*'; 0\.01 is"):
-        run(store, force=True)
-    assert store.get("tiny") == old
+@pytest.mark.parametrize("path", ["onnx/model.onnx", "samples/s0.npy", "parity.json"])
+def test_a_damaged_file_builds_again(workshop, path):
+    (workshop.build().model.directory / path).write_bytes(b"other")
+    assert workshop.build().built
+
+
+def test_a_damaged_manifest_builds_again(workshop):
+    (workshop.build().model.directory / "manifest.json").write_bytes(b"{")
+    assert workshop.build().built
+
+
+def test_a_file_that_the_source_imported_is_watched(workshop, play, tmp_path):
+    layers = tmp_path / "layers.py"
+    layers.write_text("WIDTH = 3")
+    play.origin = (layers,)
+    assert list(workshop.build().model.manifest.origin.files) == [str(layers)]
+    assert not workshop.build().built
+    layers.write_text("WIDTH = 4")
+    assert workshop.build().built
+    layers.unlink()
+    play.origin = ()
+    assert workshop.build().built
+
+
+def test_a_file_of_the_recipe_that_is_gone_is_named(workshop):
+    old = workshop.build().model
+    workshop.file.unlink()
+    with pytest.raises(BuildFailed, match=r"tiny\.pt2: no such file$"):
+        workshop.build()
+    assert workshop.store.get("tiny") == old
+
+
+@pytest.mark.parametrize("way", ["by the source", "by every step", "by every answer"])
+def test_when_all_fails_the_store_is_as_it_was(workshop, play, way):
+    old = workshop.build().model
+    match way:
+        case "by the source":
+            play.broken["Source"] = BuildFailed("tiny: Source failed: no weights")
+        case "by every step":
+            play.broken |= {"ONNX from PyTorch": BuildFailed("tiny: a"), "TorchServe archive": BuildFailed("tiny: b")}
+        case "by every answer":
+            play.wrong = {"onnxruntime": 0.5, "tensorflow": 0.5, "pytorch": 0.5}
+    with pytest.raises(BuildFailed) as caught:
+        workshop.build(force=True)
+    assert str(caught.value).count("tiny") == 1
+    assert workshop.store.get("tiny") == old
     verify_checksums(old.directory, old.manifest)
+    assert [path.name for path in (workshop.store.root / "tiny" / ".builds").iterdir()] == [old.directory.name]
 
 
-def test_a_failing_step_leaves_nothing_behind(store):
-    Steps.failure = BuildFailed("tiny: step failed")
-    with pytest.raises(BuildFailed, match="step failed"):
-        run(store)
-    assert store.names() == []
-    assert [*(store.root / "tiny" / ".builds").iterdir()] == []
+def test_a_first_build_that_fails_names_every_route_and_leaves_no_model(workshop, play):
+    play.broken |= {"ONNX from PyTorch": BuildFailed("tiny: a"), "TorchServe archive": BuildFailed("tiny: b")}
+    with pytest.raises(
+        BuildFailed, match=r"tiny: no artefact could be made: onnx by torch\.onnx: a; .*torch\.export: b"
+    ):
+        workshop.build()
+    assert workshop.store.names() == []
+    assert [*(workshop.store.root / "tiny" / ".builds").iterdir()] == []
 
 
-def test_a_full_disk_is_one_sentence(store):
-    Steps.failure = OSError(errno.ENOSPC, "No space left on device", "/models/x")
+@pytest.mark.parametrize("step", ["Source", "ONNX from PyTorch", "Proof tensorflow"])
+def test_a_full_disk_ends_the_build_at_once(workshop, play, step):
+    play.broken[step] = DiskFull(f"tiny: {step} failed: the disk is full; its log is x")
+    with pytest.raises(DiskFull, match="the disk is full"):
+        workshop.build()
+    assert play.ran[-1] == step
+    assert workshop.store.names() == []
+
+
+def test_a_disk_that_is_full_between_the_steps_is_one_sentence(workshop, play):
+    play.broken["Proof tensorflow"] = OSError(errno.ENOSPC, "No space left on device", "/models/x")
     with pytest.raises(BuildFailed, match=r"^tiny: the disk is full \(/models/x\); the store is as it was$"):
-        run(store)
+        workshop.build()
+    assert workshop.store.names() == []
 
 
-def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_a_store_that_cannot_be_written_is_one_sentence(workshop, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BuildFailed, match="tiny: Not a directory"):
-        run(ModelStore(tmp_path / "file"))
-
-
-def test_missing_packages_are_named_with_the_command_that_installs_them():
-    with pytest.raises(BuildFailed, match=r"building tiny needs packages .* not installed: no-such; .*pip install"):
-        tool_versions(replace(TINY, packages=("no-such",)))
-
-
-def test_the_key_depends_on_definition_and_tools():
-    from model_store.definitions import get_definition
-
-    mlp, net = get_definition("digits-mlp"), get_definition("efficientnet-lite0")
-    keys = {build_key(mlp, {"torch": "1"}), build_key(mlp, {"torch": "2"}), build_key(net, {"torch": "1"})}
-    assert len(keys) == 3
-    assert build_key(mlp, {"torch": "1"}) in keys
+    workshop.store = ModelStore(tmp_path / "file")
+    with pytest.raises(BuildFailed, match=r"^tiny: Not a directory .*; the store is as it was$"):
+        workshop.build()

@@ -1,27 +1,29 @@
 import hashlib
 import json
 
+import msgspec
 import pytest
+from support.manifests import make_manifest, make_signature
 
 from gateway.core.datatypes import Datatype
-from gateway.core.signatures import Signature, TensorSpec
 from model_store.errors import CorruptArtifact, CorruptManifest
 from model_store.manifest import (
     Artifact,
-    Manifest,
-    PairParity,
+    Attempt,
+    Origin,
     checksums,
     load_manifest,
     save_manifest,
-    signature_entry,
     verify_checksums,
 )
-from model_store.preprocess import Decode, Layout, Normalize, Resize
+from model_store.parity.tolerance import Tolerance
+from model_store.processing.steps import Decode, Layout, Normalize, Resize, Softmax, Tokenize, TopK
 
-SIGNATURE = Signature((TensorSpec("x", Datatype.FP32, (-1, 3)),), (TensorSpec("y", Datatype.INT64, (-1,)),))
+INPUTS, OUTPUTS = [("x", "FP32", (-1, 3))], [("y", "FP32", (-1, 2))]
 
 DECODE = {"step": "decode", "mode": "L"}
 RESIZE = {"step": "resize", "width": 1, "height": 1}
+TOKENIZE = {"step": "tokenize", "tokenizer": "tokenizer.json", "max_length": 8, "ids": "ids"}
 
 
 @pytest.fixture
@@ -29,25 +31,15 @@ def manifest(tmp_path):
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
     (tmp_path / "labels.txt").write_text("a\nb\n")
-    made = Manifest(
-        format=1,
-        name="tiny",
-        version="1",
-        description="d",
-        license="l",
-        signature=signature_entry(SIGNATURE),
-        max_batch_size=4,
-        preprocessing=(Decode("RGB"), Resize(2, 3), Normalize(1.0, (0.0,), (1.0,)), Layout("CHW")),
+    made = make_manifest(
+        "tiny",
+        INPUTS,
+        OUTPUTS,
+        preprocessing=(Decode("L"), Resize(3, 1), Normalize(1.0, (0.0,), (1.0,)), Layout("FLAT")),
+        postprocessing=(Softmax("y"), TopK("y", 2)),
         labels="labels.txt",
-        classification=None,
         artifacts={"onnx": Artifact("onnx/model.onnx", 5, checksums(tmp_path, tmp_path / "onnx"))},
-        parity={"a-b": PairParity(1e-6, 1e-7, 1.0, 1e-4)},
-        metrics={"test_accuracy": 0.5},
-        samples=(),
         files=checksums(tmp_path, tmp_path / "labels.txt"),
-        tools={"python": "3.11"},
-        created="2026-01-01T00:00:00+00:00",
-        build_key="k",
     )
     save_manifest(tmp_path, made)
     return made
@@ -60,7 +52,7 @@ def edit(directory, **changes):
 
 def test_what_was_saved_is_loaded(tmp_path, manifest):
     assert load_manifest(tmp_path) == manifest
-    assert load_manifest(tmp_path).model_signature() == SIGNATURE
+    assert load_manifest(tmp_path).model_signature() == make_signature(INPUTS, OUTPUTS)
 
 
 def test_checksums_are_sha256_by_relative_path(manifest):
@@ -83,14 +75,16 @@ def test_no_json_object(tmp_path, text):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format 2 is not 1"),
+        ({"format": 1}, "format 1 is not 2"),
         ({"max_batch_size": "many"}, r"max_batch_size"),
         ({"colour": "red"}, "colour"),
         ({"signature": {"inputs": [{"name": "x", "datatype": "FP33", "shape": []}], "outputs": []}}, "datatype"),
         ({"preprocessing": [{"step": "run", "code": "rm"}]}, r"preprocessing\[0\]"),
         ({"preprocessing": [RESIZE]}, "decode step"),
-        ({"preprocessing": [DECODE, DECODE]}, "decode step"),
-        ({"preprocessing": [DECODE, {"step": "layout", "order": "CHW"}, RESIZE]}, "resize and crop before"),
+        ({"preprocessing": [DECODE, RESIZE | {"width": 0}]}, r"preprocessing\[1\]\.width"),
+        ({"preprocessing": [DECODE, RESIZE]}, "gives 1 × 1 × 1, and the input 'x' takes 3"),
+        ({"preprocessing": [TOKENIZE]}, r"tokenize fills the inputs \['ids'\], and the model takes \['x'\]"),
+        ({"postprocessing": [{"step": "softmax", "output": "z"}]}, "unknown output 'z'"),
         ({"labels": "../labels.txt"}, "labels: '../labels.txt' leaves"),
         ({"samples": ["/etc/passwd"]}, "samples: '/etc/passwd' leaves"),
         ({"artifacts": {"onnx": {"path": "..", "bytes": 0, "files": {}}}}, "artifacts: '..' leaves"),
@@ -102,6 +96,18 @@ def test_a_wrong_field_is_named(tmp_path, manifest, changes, message):
     with pytest.raises(CorruptManifest, match=message) as caught:
         load_manifest(tmp_path)
     assert "manifest.json" in str(caught.value)
+
+
+def test_a_tokenizer_outside_of_the_model_is_refused(tmp_path):
+    step = Tokenize("../tokenizer.json", max_length=8, ids="ids")
+    save_manifest(tmp_path, make_manifest("tiny", [("ids", "INT64", (-1, -1))], OUTPUTS, preprocessing=(step,)))
+    with pytest.raises(CorruptManifest, match=r"preprocessing: '\.\./tokenizer\.json' leaves"):
+        load_manifest(tmp_path)
+
+
+def test_the_output_with_the_scores(manifest):
+    assert manifest.scores_output == "y"
+    assert make_manifest("tiny", INPUTS, OUTPUTS).scores_output is None
 
 
 def test_a_missing_field_is_named(tmp_path, manifest):
@@ -127,3 +133,28 @@ def test_a_missing_file_is_named(tmp_path, manifest):
     (tmp_path / "labels.txt").unlink()
     with pytest.raises(CorruptArtifact, match=r"labels\.txt: No such file"):
         verify_checksums(tmp_path, manifest)
+
+
+def test_what_was_measured_and_what_failed_is_loaded_again(tmp_path, manifest):
+    artifact = Artifact("onnx/model.onnx", 5, {}, "torch.onnx", {"fast": True, "threads": 2}, {"1": 0.5}, 0.75)
+    whole = msgspec.structs.replace(
+        manifest,
+        artifacts={"onnx": artifact},
+        failed={"tensorflow": (Attempt("ONNX → TensorFlow", "no operator"),)},
+        origin=Origin("onnx", "int8 of tiny", "tiny", {"/home/me/net.py": "0" * 64}),
+        tolerance=Tolerance(ulps=13, top1=0.95, compute=Datatype.INT8),
+        metrics={"accuracy": 0.5},
+    )
+    save_manifest(tmp_path, whole)
+    assert load_manifest(tmp_path) == whole
+
+
+def test_the_files_of_an_artefact_stay_in_the_model(tmp_path, manifest):
+    edit(tmp_path, artifacts={"onnx": {"path": "onnx", "bytes": 0, "files": {"../x": "0"}}})
+    with pytest.raises(CorruptManifest, match=r"files: '\.\./x' leaves"):
+        load_manifest(tmp_path)
+
+
+def test_the_origins_files_may_lie_anywhere_for_they_are_never_loaded(tmp_path, manifest):
+    save_manifest(tmp_path, msgspec.structs.replace(manifest, origin=Origin("onnx", "x", files={"/etc/passwd": "0"})))
+    verify_checksums(tmp_path, load_manifest(tmp_path))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model_store.oip_handler.handler import OipHandler
-from model_store.oip_handler.program import from_torch, to_torch
+from model_store.oip_handler.program import ProgramRuntime, from_torch, to_torch
 from model_store.oip_handler.wire import LENGTH_HEADER, Spec
 
 X, Y = Spec("x", "FP32", (-1, 2)), Spec("y", "FP32", (-1, 2))
@@ -54,7 +54,8 @@ def program():
 
 def ask(program, *bodies, headers=None, inputs=(X,), outputs=(Y,)):
     context = Context(headers or [{} for _ in bodies])
-    answers = OipHandler(program, inputs, outputs, "cpu").answer([*bodies], context)
+    runtime = ProgramRuntime(program, [spec.datatype for spec in inputs], "cpu")
+    answers = OipHandler(runtime, inputs, outputs).answer([*bodies], context)
     return answers, context
 
 

@@ -63,22 +63,33 @@ def test_versions_do_not_touch_each_other(home):
 
 
 def test_there_is_a_whole_model_at_every_moment(home):
+    """One read at least ends between two builds: a reader has the time of one build, as ``staging`` promises."""
     build(home, "x" * 10)
-    done = threading.Event()
-    seen = set()
+    done, seen, failures = threading.Event(), [], []
+    read_once = threading.Semaphore(0)
 
     def read():
         while not done.is_set():
-            seen.add(len(shown(home)))
+            try:
+                seen.append(len(shown(home)))
+            except OSError as error:
+                failures.append(error)
+            read_once.release()
 
     reader = threading.Thread(target=read)
     reader.start()
     for size in range(11, 60):
         build(home, "x" * size)
+        # The first that ends may have begun before; the second has seen this build.
+        while read_once.acquire(blocking=False):
+            pass
+        assert read_once.acquire(timeout=10)
+        assert read_once.acquire(timeout=10)
     done.set()
     reader.join()
-    assert seen <= set(range(10, 60))
-    assert seen
+    assert failures == []
+    assert seen == sorted(seen)
+    assert {*seen} >= {*range(11, 60)}
 
 
 def test_one_builder_at_a_time(home):

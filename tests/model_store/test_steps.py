@@ -9,7 +9,7 @@ import textwrap
 import pytest
 from rich.console import Console
 
-from model_store.errors import BuildFailed
+from model_store.errors import BuildFailed, DiskFull
 from model_store.steps import Progress, StepRunner
 
 
@@ -116,5 +116,53 @@ def test_a_full_disk_is_named_whatever_the_step_said(runner, step, monkeypatch):
     step("raise ValueError('983040 requested and 305120 written')")
     usage = shutil.disk_usage("/")._replace(free=4096)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(BuildFailed, match="tiny: Step failed: the disk is full; its log is"):
+    with pytest.raises(DiskFull, match="tiny: Step failed: the disk is full; its log is"):
         runner()[0].run("Step", "a_step", [])
+
+
+def test_a_failure_with_room_on_the_disk_is_no_full_disk(runner, step):
+    step("raise ValueError('983040 requested and 305120 written')")
+    with pytest.raises(BuildFailed) as caught:
+        runner()[0].run("Step", "a_step", [])
+    assert not isinstance(caught.value, DiskFull)
+
+
+def test_a_step_runs_alone_on_one_thread_and_without_the_network(runner, step, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("OF_THE_CALLER", "kept")
+    names = ["OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "HF_HUB_OFFLINE", "KERAS_BACKEND", "OF_THE_CALLER"]
+    step(f"open(sys.argv[1], 'w').write(' '.join(os.environ[name] for name in {names}))")
+    runner()[0].run("Step", "a_step", [tmp_path / "result"])
+    assert (tmp_path / "result").read_text() == "1 1 1 tensorflow kept"
+
+
+def test_a_steps_own_environment_comes_last(runner, step, tmp_path):
+    step("open(sys.argv[1], 'w').write(os.environ['KERAS_BACKEND'] + ' ' + os.environ['OMP_NUM_THREADS'])")
+    runner()[0].run("Step", "a_step", [tmp_path / "result"], {"KERAS_BACKEND": "torch"})
+    assert (tmp_path / "result").read_text() == "torch 1"
+    assert os.environ.get("KERAS_BACKEND") != "torch"
+
+
+def test_a_new_run_of_a_step_overwrites_its_log(runner, step, tmp_path):
+    for word in ("first", "second"):
+        step(f"print({word!r})")
+        runner()[0].run("Step", "a_step", [])
+    assert (tmp_path / "logs" / "step.log").read_text() == "second\n"
+
+
+def test_a_terminal_is_told_of_steps_of_two_models_at_once():
+    stream = io.StringIO()
+    progress = Progress(Console(file=stream, force_terminal=True))
+    with progress.step("a", "Source"), progress.step("b", "Source"):
+        pass
+    said = stream.getvalue()
+    assert "a: Source done in" in said
+    assert "b: Source done in" in said
+
+
+def test_a_step_that_fails_is_not_said_to_be_done():
+    stream = io.StringIO()
+    with pytest.raises(ZeroDivisionError), Progress(Console(file=stream)).step("tiny", "Source"):
+        raise ZeroDivisionError
+    assert stream.getvalue().startswith("tiny: Source …\ntiny: Source failed after ")
+    assert "done" not in stream.getvalue()

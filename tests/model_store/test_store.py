@@ -1,11 +1,12 @@
 import msgspec
 import numpy as np
 import pytest
+from support.manifests import make_manifest
 from support.tiny_store import make_store
 
 from model_store.errors import CorruptArtifact, ModelMissing
 from model_store.manifest import load_manifest, save_manifest
-from model_store.store import ModelStore, default_root
+from model_store.store import ModelStore, StoredModel, default_root
 
 
 @pytest.fixture
@@ -68,6 +69,40 @@ def test_artifacts_by_target(store):
 def test_samples_come_by_input_name(store):
     (sample,) = store.get("double").samples().values()
     np.testing.assert_array_equal(sample["x"], np.zeros((1, 2), np.float32))
+
+
+def stored(tmp_path, **changes):
+    (tmp_path / "samples").mkdir()
+    inputs = [("ids", "INT64", (-1, -1)), ("mask", "INT64", (-1, -1))]
+    return StoredModel(tmp_path, make_manifest("words", inputs, [("y", "FP32", (-1, 2))], **changes))
+
+
+def test_samples_of_several_inputs_come_in_the_models_order(tmp_path):
+    model = stored(tmp_path, samples=("samples/a.npz",))
+    np.savez(tmp_path / "samples" / "a.npz", mask=np.ones((1, 3), np.int64), ids=np.zeros((1, 3), np.int64))
+    ((name, sample),) = model.samples().items()
+    assert (name, [*sample]) == ("a", ["ids", "mask"])
+    assert sample["mask"].tolist() == [[1, 1, 1]]
+
+
+def test_pictures_are_no_samples_but_what_they_were_made_of(tmp_path):
+    model = stored(tmp_path, samples=("samples/a.npz", "samples/a.png"))
+    assert model.sample_files() == [tmp_path / "samples" / "a.npz"]
+    assert model.pictures() == {"a": tmp_path / "samples" / "a.png"}
+
+
+def test_labels_are_lines_and_a_model_may_have_none(tmp_path):
+    assert stored(tmp_path).labels() == []
+    (tmp_path / "labels.txt").write_text("Zürich\nBern\n", "utf-8")
+    manifest = make_manifest("cities", [], [], labels="labels.txt")
+    assert StoredModel(tmp_path, manifest).labels() == ["Zürich", "Bern"]
+
+
+def test_a_pickle_is_no_sample(tmp_path):
+    model = stored(tmp_path, samples=("samples/a.npy",))
+    np.save(tmp_path / "samples" / "a.npy", np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        model.samples()
 
 
 def test_the_root_comes_from_the_environment(monkeypatch, tmp_path):

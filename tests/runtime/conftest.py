@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.manifests import make_manifest
 
-from gateway.core.datatypes import Datatype
 from gateway.runtime.procfs import group_members
 from gateway.runtime.state import RunDirectory
-from model_store.manifest import Artifact, Manifest, SignatureEntry, TensorEntry, save_manifest
+from model_store.manifest import Artifact, save_manifest
 
 HERE = Path(__file__).parent
 
@@ -121,35 +121,17 @@ def standin_stack(tmp_path: Path) -> Iterator[Callable[..., StandinStack]]:
 def model_store(tmp_path: Path) -> Path:
     """A store with the models "digits" (a sample and a picture of it) and "words" (text in, no samples)."""
     root = tmp_path / "models"
-    _store_model(root, "digits", TensorEntry("x", Datatype.FP32, (-1, 4)), ("samples/one.npy", "samples/one.png"))
-    _store_model(root, "words", TensorEntry("text", Datatype.BYTES, (-1, 2)), ())
+    _store_model(root, "digits", ("x", "FP32", (-1, 4)), ("samples/one.npy", "samples/one.png"))
+    _store_model(root, "words", ("text", "BYTES", (-1, 2)), ())
     return root
 
 
-def _store_model(root: Path, name: str, entry: TensorEntry, samples: tuple[str, ...]) -> None:
+def _store_model(root: Path, name: str, entry: tuple[str, str, tuple[int, ...]], samples: tuple[str, ...]) -> None:
     directory = root / name / "1"
     directory.mkdir(parents=True)
     targets = {"torchserve": f"torchserve/{name}.mar", "tensorflow": "tensorflow", "onnx": "onnx/model.onnx"}
-    manifest = Manifest(
-        format=1,
-        name=name,
-        version="1",
-        description="",
-        license="",
-        signature=SignatureEntry((entry,), (TensorEntry("y", Datatype.FP32, (-1, 2)),)),
-        max_batch_size=8,
-        preprocessing=(),
-        labels=None,
-        classification=None,
-        artifacts={target: Artifact(path, 0, {}) for target, path in targets.items()},
-        parity={},
-        metrics={},
-        samples=samples,
-        files={},
-        tools={},
-        created="2026-01-01T00:00:00Z",
-        build_key="",
-    )
+    artifacts = {target: Artifact(path, 0, {}) for target, path in targets.items()}
+    manifest = make_manifest(name, [entry], [("y", "FP32", (-1, 2))], artifacts=artifacts, samples=samples)
     save_manifest(directory, manifest)
     for sample in samples:
         (directory / sample).parent.mkdir(exist_ok=True)

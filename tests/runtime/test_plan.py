@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,9 +17,15 @@ from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launchers.context import probe_inputs
 from gateway.runtime.plan import make_plan
 from gateway.runtime.state import RunDirectory
+from model_store.manifest import load_manifest, save_manifest
 from model_store.store import ModelStore
 
 ONNX = {"kind": "oip", "url": "http://127.0.0.1:0", "launch": {"metrics_port": 0}}
+TORCHSERVE = {
+    "kind": "torchserve",
+    "url": "http://127.0.0.1:18080",
+    "launch": {"management_port": 0, "metrics_port": 0, "grpc_port": 0, "grpc_management_port": 0},
+}
 
 
 @pytest.fixture
@@ -41,12 +48,7 @@ def config(backends: dict[str, Any], **settings: Any) -> GatewayConfig:
 
 
 def test_the_resolved_configuration_is_written_for_the_gateway(model_store: Path, run: RunDirectory) -> None:
-    torchserve = {
-        "kind": "torchserve",
-        "url": "http://127.0.0.1:18080",
-        "launch": {"management_port": 0, "metrics_port": 0, "grpc_port": 0, "grpc_management_port": 0},
-    }
-    plan = make_plan(config({"onnx": ONNX, "ts": torchserve}), run)
+    plan = make_plan(config({"onnx": ONNX, "ts": TORCHSERVE}), run)
     assert [launch.name for launch in plan.backends] == ["onnx", "ts"]
     assert plan.models == ["digits", "words"]
     written = load_config(run.path / "gateway.yaml", {})
@@ -115,8 +117,63 @@ def test_an_empty_store_says_so(run: RunDirectory) -> None:
 
 
 def test_a_backend_without_any_of_the_models_is_an_error(model_store: Path, run: RunDirectory) -> None:
-    with pytest.raises(RuntimeFailure, match=r"^backends\.onnx\.models: none of \['resnet'\] is among the models"):
+    message = r"^backends\.onnx: none of the models to serve is for it: digits, words; see `model-store list`, or leave"
+    with pytest.raises(RuntimeFailure, match=message):
         make_plan(config({"onnx": {**ONNX, "models": ["resnet"]}}), run)
+
+
+def forget(store: Path, name: str, target: str) -> None:
+    """Make the model one that was built without ``target``."""
+    manifest = load_manifest(store / name / "1")
+    artifacts = {key: artifact for key, artifact in manifest.artifacts.items() if key != target}
+    save_manifest(store / name / "1", msgspec.structs.replace(manifest, artifacts=artifacts))
+
+
+def test_a_server_gets_the_models_that_were_built_for_it(model_store: Path, run: RunDirectory) -> None:
+    forget(model_store, "words", "torchserve")
+    make_plan(config({"onnx": ONNX, "ts": TORCHSERVE}), run)
+    backends = load_config(run.path / "gateway.yaml", {}).backends
+    assert backends["onnx"].models == ["digits", "words"]
+    assert backends["ts"].models == ["digits"]
+    assert "load_models=digits.mar\n" in (run.path / "ts" / "config.properties").read_text()
+
+
+def test_a_server_that_nothing_was_built_for_is_an_error(model_store: Path, run: RunDirectory) -> None:
+    for name in ("digits", "words"):
+        forget(model_store, name, "torchserve")
+    with pytest.raises(RuntimeFailure, match=r"^backends\.ts: none of the models to serve is for it: digits, words;"):
+        make_plan(config({"onnx": ONNX, "ts": TORCHSERVE}), run)
+
+
+def test_the_order_of_a_backends_own_models_stays(model_store: Path, run: RunDirectory) -> None:
+    make_plan(config({"onnx": {**ONNX, "models": ["words", "resnet", "digits"]}}), run)
+    assert load_config(run.path / "gateway.yaml", {}).backends["onnx"].models == ["words", "digits"]
+
+
+@pytest.mark.parametrize(("engine", "target"), [("onnxruntime", "onnx"), ("tensorflow", "tensorflow")])
+def test_an_engine_in_the_gateway_gets_the_models_that_were_built_for_it(
+    model_store: Path, run: RunDirectory, engine: str, target: str
+) -> None:
+    forget(model_store, "words", target)
+    plan = make_plan(config({"inside": {"kind": "embedded", "engine": engine}}), run)
+    assert load_config(run.path / "gateway.yaml", {}).backends["inside"].models == ["digits"]
+    assert [probe.model for probe in plan.gateway.probe.inputs] == ["digits"]
+
+
+def test_a_started_servers_engine_says_what_must_be_built_for_it(model_store: Path, run: RunDirectory) -> None:
+    forget(model_store, "words", "tensorflow")
+    server = {**ONNX, "launch": {"metrics_port": 0, "engine": "tensorflow"}}
+    make_plan(config({"tf": server}), run)
+    assert load_config(run.path / "tf.yaml", {}).models == ["digits"]
+
+
+def test_somebody_elses_server_may_have_models_that_the_store_has_not_built_for_it(
+    model_store: Path, run: RunDirectory
+) -> None:
+    forget(model_store, "words", "tensorflow")
+    remote = {"kind": "tfserving", "url": "http://inference.example:8501", "grpc": "inference.example:8500"}
+    make_plan(config({"remote": remote}), run)
+    assert load_config(run.path / "gateway.yaml", {}).backends["remote"].models is None
 
 
 def test_a_missing_engine_says_how_to_install_it(

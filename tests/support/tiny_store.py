@@ -7,8 +7,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from gateway.core.datatypes import Datatype
-from gateway.core.signatures import Signature, TensorSpec
-from model_store.manifest import Artifact, Manifest, checksums, save_manifest, signature_entry
+from model_store.manifest import Artifact, checksums, save_manifest
+from model_store.parity.verdict import PairParity
+from model_store.processing.steps import Decode, Layout, Resize, Tokenize
+from support.manifests import make_manifest
+from support.tokenizers import write_tokenizer
 
 _ONNX = {
     Datatype.BOOL: TensorProto.BOOL,
@@ -47,35 +50,34 @@ def make_store(root: Path) -> Path:
     return root
 
 
-def _save(root, name, inputs, outputs, nodes, constants=()):
+def make_raw_store(root: Path) -> Path:
+    """``picture`` (RGB, 2 × 2 pixels → y = its values) and ``text`` (two tokenizer inputs → y = ids · mask)."""
+    pixels = (Decode("RGB"), Resize(2, 2, "nearest"), Layout("FLAT"))
+    same = helper.make_node("Identity", ["x"], ["y"])
+    row = (-1, 12)
+    _save(root, "picture", [("x", Datatype.FP32, row)], [("y", Datatype.FP32, row)], [same], preprocessing=pixels)
+    tokens = (-1, -1)
+    inputs = [(name, Datatype.INT64, tokens) for name in ("ids", "mask")]
+    product = helper.make_node("Mul", ["ids", "mask"], ["y"])
+    tokenize = Tokenize("tokenizer.json", max_length=4, ids="ids", mask="mask")
+    _save(root, "text", inputs, [("y", Datatype.INT64, tokens)], [product], preprocessing=(tokenize,))
+    write_tokenizer(root / "text" / "1" / "tokenizer.json")
+    return root
+
+
+def _save(root, name, inputs, outputs, nodes, constants=(), **changes):
     directory = root / name / "1"
     (directory / "onnx").mkdir(parents=True)
     graph = helper.make_graph(nodes, name, _infos(inputs), _infos(outputs), list(constants))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, directory / "onnx" / "model.onnx")
     np.save(directory / "sample.npy", np.zeros((1, 2), np.float32))
-    signature = Signature(tuple(TensorSpec(*entry) for entry in inputs), tuple(TensorSpec(*entry) for entry in outputs))
-    manifest = Manifest(
-        format=1,
-        name=name,
-        version="1",
-        description="a test's model",
-        license="Apache-2.0",
-        signature=signature_entry(signature),
-        max_batch_size=8,
-        preprocessing=(),
-        labels=None,
-        classification=None,
-        artifacts={"onnx": Artifact("onnx/model.onnx", 0, checksums(directory, directory / "onnx"))},
-        parity={},
-        metrics={},
-        samples=("sample.npy",),
-        files={},
-        tools={},
-        created="2026-01-01T00:00:00Z",
-        build_key="test",
-    )
-    save_manifest(directory, manifest)
+    fields = {
+        "artifacts": {"onnx": Artifact("onnx/model.onnx", 0, checksums(directory, directory / "onnx"))},
+        "parity": {"source-onnxruntime": PairParity(0.0, 0.0, 0.0, 1e-4, 1.0, 1.0, True)},
+        "samples": ("sample.npy",),
+    }
+    save_manifest(directory, make_manifest(name, inputs, outputs, **fields | changes))
 
 
 def _infos(entries):
