@@ -178,6 +178,7 @@ def _from_pickle(path: Path, *, trust: bool) -> Any:
         )
     import joblib
 
+    sys.path.append(str(path.resolve().parent))  # a pickle names the modules of its classes
     try:
         return joblib.load(path)
     except Exception as error:
@@ -198,6 +199,7 @@ def _from_torch(path: Path, *, trust: bool) -> Any:
                 f"{path} is a pickled module, and loading one runs whatever it says: give --trust if you trust it, "
                 f"or export it as .pt2"
             )
+        sys.path.append(str(path.resolve().parent))  # a pickle names the modules of its classes
         loaded = torch.load(path, map_location="cpu", weights_only=False)
     except BuildFailed:
         raise
