@@ -83,11 +83,11 @@ ROUTES: dict[str, dict[str, tuple[Route, ...]]] = {
         ),
     },
     "keras": {
-        ONNX: (_TF_ONNX,),
-        TENSORFLOW: (_SAVED_MODEL,),
+        ONNX: (_TF_ONNX, Route("Keras on PyTorch", (_KERAS_ON_TORCH, _PROGRAM_ONNX), forms.KERAS, _REWRITE)),
+        TENSORFLOW: (_SAVED_MODEL, _ONNX_TO_TF),
         TORCHSERVE: (Route("Keras on PyTorch", (_KERAS_ON_TORCH, _AOT, _mar("program")), forms.KERAS), _ONNX_IN_MAR),
     },
-    "tensorflow": {ONNX: (_TF_ONNX,), TENSORFLOW: (_SAVED_MODEL,), TORCHSERVE: (_ONNX_IN_MAR,)},
+    "tensorflow": {ONNX: (_TF_ONNX,), TENSORFLOW: (_SAVED_MODEL, _ONNX_TO_TF), TORCHSERVE: (_ONNX_IN_MAR,)},
     "scikit-learn": {
         ONNX: (
             Route(
