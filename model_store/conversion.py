@@ -19,9 +19,11 @@ from model_store.parity.difference import SOURCE, Difference
 from model_store.parity.verdict import check
 from model_store.parity.worst import forget_worst, keep_worst
 from model_store.prove import CALIBRATE, CHECK, Proof
+from model_store.recipe import Imported
 from model_store.routes import ONNX, ROUTES, TARGETS, TENSORFLOW, TORCHSERVE, Route
 from model_store.steps import StepRunner
 
+TOLERATE = "if that is near enough for you, say so with --tolerance"
 NO_ONNX = "it starts from the ONNX file, which could not be made"
 ENGINE_OF = {target: kind for kind, (target, *_) in ENGINES.items()}
 
@@ -130,9 +132,16 @@ def _reach(target: str, routes: tuple[Route, ...], work: Workdir, steps: StepRun
         except BuildFailed as error:
             shutil.rmtree(work.model / target, ignore_errors=True)
             reason = str(error).removeprefix(f"{name}: ")
-            attempts.append(Attempt(route.name, f"{reason}; {route.advice}" if route.advice else reason))
+            advice = _advice(error, route, work)
+            attempts.append(Attempt(route.name, f"{reason}; {advice}" if advice else reason))
             steps.progress.say(f"{name}: {target} by {route.name}: {attempts[-1].reason}")
     conversion.failed[target] = tuple(attempts)
+
+
+def _advice(error: BuildFailed, route: Route, work: Workdir) -> str:
+    if not isinstance(error, ParityFailed):
+        return route.advice
+    return TOLERATE if isinstance(work.recipe(), Imported) else ""  # only an import takes a tolerance
 
 
 def _missing(route: Route, work: Workdir, conversion: Conversion) -> str:
