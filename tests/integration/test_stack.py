@@ -87,7 +87,7 @@ def test_the_digits_are_read_alike_and_nearly_all_right_by_every_backend(stack, 
 
 def test_models_lists_every_backend_as_ready(stack):
     listed = json.loads(gateway("models", "--json", "--config", stack.config).stdout)
-    assert set(listed) == {"digits-mlp", "efficientnet-lite0"}
+    assert set(listed) == {"digits-forest", "digits-keras", "digits-mlp", "efficientnet-lite0", "minilm"}
     for backends in listed.values():
         assert {name: state["ready"] for name, state in backends.items()} == dict.fromkeys(BACKENDS, True)
 
@@ -97,7 +97,7 @@ def test_models_lists_every_backend_as_ready(stack):
     [
         (["infer", "nope", "--image", "x.png"], "'nope' is not in the store"),
         (["infer", "digits-mlp", "--image", __file__], "is not a picture"),
-        (["infer", "digits-mlp", "--npy", __file__], "no .npy array"),
+        (["infer", "digits-mlp", "--npy", __file__], "no .npy or .npz file"),
         (["infer", "digits-mlp", "--npy", "/missing.npy"], "/missing.npy: No such file"),
     ],
 )
@@ -118,3 +118,15 @@ def test_the_tensorflow_backend_speaks_tensorflow_servings_grpc(stack):
         method = channel.unary_unary("/tensorflow.serving.PredictionService/GetModelMetadata")
         signature = tfs_grpc.decode_metadata_response(method(request.SerializeToString(), timeout=10))
     assert signature.inputs == (TensorSpec("input", "FP32", (-1, 784)),)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sentence_is_encoded_alike_by_every_backend(stack, model_store_root, backend, protocol):
+    done = gateway(
+        "infer", "minilm", "--text", "The weather is lovely today.", "--backend", backend,
+        "--protocol", protocol, "--output", "json", "--config", stack.config,
+    )  # fmt: skip
+    (answer,) = json.loads(done.stdout)["answers"]
+    expected = np.load(model_store_root / "minilm" / "1" / "reference" / "sample-weather.npz")["embedding"]
+    np.testing.assert_allclose(answer["outputs"]["embedding"]["data"], expected[0], atol=1e-5)
