@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.gateways import ENGINE, running, settings
+from support.stack import gateway
 from support.tiny_store import make_raw_store, make_store
-from typer.testing import CliRunner
 
-from gateway.cli import app
 from gateway.client import ClientError
 from gateway.infer import Source, build_request
 from model_store.errors import InvalidImage, InvalidText
@@ -97,12 +96,10 @@ def test_a_text_through_a_running_gateway(root, tmp_path, protocol):
             lines = [f"{name}: {{port: {port}}}" for name, port in ports.items()]
             (tmp_path / "gateway.yaml").write_text("\n".join([*lines, f"model_store: {root}", "backends: {}"]))
             command = ["infer", "text", "--text", "hello", "--protocol", protocol, "--output", "json"]
-            return await asyncio.to_thread(
-                CliRunner().invoke, app, [*command, "--config", str(tmp_path / "gateway.yaml")]
-            )
+            # A process of its own, as a user's: a runner in this one would take the gateway's output streams along.
+            return await asyncio.to_thread(gateway, *command, "--config", str(tmp_path / "gateway.yaml"))
 
     done = asyncio.run(ask())
-    assert done.exit_code == 0, done.stderr
     (answer,) = json.loads(done.stdout)["answers"]
     assert answer["outputs"]["y"] == {"shape": [1, 3], "data": [2, 4, 3]}
     assert answer["top"] == []

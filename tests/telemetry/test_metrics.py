@@ -62,7 +62,14 @@ def test_the_buckets_span_10_microseconds_to_10_seconds():
     assert list(BUCKETS) == sorted(BUCKETS)
 
 
-def test_logs_are_one_json_object_a_line_when_nobody_watches(capsys):
+@pytest.fixture
+def logging_restored():
+    """The stream that a test logs to is gone after it: no later test's gateway may write there."""
+    yield
+    structlog.reset_defaults()
+
+
+def test_logs_are_one_json_object_a_line_when_nobody_watches(capsys, logging_restored):
     configure_logging()
     structlog.get_logger().info("hello", backend="b")
     logging.getLogger("some.library").warning("careful")
