@@ -73,6 +73,7 @@ def build(
 
     Raises:
         BuildFailed: the source cannot be used, or no artefact was made that agrees with it; the store is as it was.
+        DiskFull: a step found no room; likewise.
     """
     started = time.monotonic()
     name = recipe.name
@@ -129,7 +130,7 @@ def _finish(work: Workdir, conversion: Conversion) -> None:
     """The report, and the manifest with everything that was measured."""
     folder, facts = work.model, work.facts()
     draft = load_manifest(folder)
-    keep_worst_rows(work, conversion.kinds)
+    keep_worst_rows(work, conversion.kinds, conversion.differences)
     write_report(
         folder,
         model=draft.name,

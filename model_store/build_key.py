@@ -24,8 +24,8 @@ TOOLS = (
 # Our own sources that do; relative to this package.
 SOURCES = (
     "calibration", "engines", "exporters", "oip_handler", "onnx_to_tensorflow", "parity", "processing", "sources",
-    "conversion.py", "definitions/base.py", "manifest.py", "measure.py", "prove.py", "recipe.py", "routes.py",
-    "variants.py",
+    "conversion.py", "definitions/base.py", "definitions/digits.py", "gate_inputs.py", "manifest.py",
+    "measure.py", "prove.py", "recipe.py", "routes.py", "variants.py",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import msgspec
 
 from model_store.engines import ENGINES
 from model_store.engines.archive import write_settings
-from model_store.errors import BuildFailed, DiskFull, ParityFailed
+from model_store.errors import BuildFailed, ParityFailed
 from model_store.exporters.workdir import Tensors, Workdir, load_tensors
 from model_store.manifest import Artifact, Attempt, Manifest, checksums, load_manifest, save_manifest
 from model_store.parity.compare import compare
@@ -127,8 +127,6 @@ def _reach(target: str, routes: tuple[Route, ...], work: Workdir, steps: StepRun
         try:
             conversion.artifacts[target] = _follow(route, target, work, steps, conversion)
             return
-        except DiskFull:
-            raise
         except BuildFailed as error:
             shutil.rmtree(work.model / target, ignore_errors=True)
             reason = str(error).removeprefix(f"{name}: ")
@@ -159,8 +157,6 @@ def _follow(route: Route, target: str, work: Workdir, steps: StepRunner, convers
             continue
         try:
             steps.run(step.title, step.module, (work.model, work.scratch, *step.arguments), step.environment)
-        except DiskFull:
-            raise
         except BuildFailed as error:
             if not step.optional:
                 raise
@@ -175,12 +171,13 @@ def _prove(target: str, artifact: Artifact, work: Workdir, steps: StepRunner, co
         _save_draft(work, target, artifact)
         steps.run(f"Proof {kind}", "model_store.prove", (work.model, work.scratch, kind, mode))
         proof = msgspec.json.decode(work.proof(kind).read_bytes(), type=Proof)
+        differences = _compare(work, [kind])
         try:
-            check(work.recipe().name, _compare(work, [kind]))
+            check(work.recipe().name, differences)
             break
         except ParityFailed:
             if mode == CHECK or not proof.settings:
-                keep_worst_rows(work, [kind])
+                keep_worst_rows(work, [kind], differences)
                 raise
             artifact = msgspec.structs.replace(artifact, settings={})
     forget_worst(work.model, kind)  # what an earlier route got wrong
@@ -195,16 +192,10 @@ def _prove(target: str, artifact: Artifact, work: Workdir, steps: StepRunner, co
     )
 
 
-def keep_worst_rows(work: Workdir, kinds: Collection[str]) -> None:
+def keep_worst_rows(work: Workdir, kinds: Collection[str], differences: Sequence[Difference]) -> None:
     """Leave in the model, for whoever looks for the cause, the inputs on which each engine is farthest off."""
-    manifest = load_manifest(work.model)
-    keep_worst(
-        work.model,
-        compare_engines(work, manifest, kinds),
-        load_tensors(work.inputs),
-        engine_answers(work, kinds),
-        batched=manifest.model_signature().batched,
-    )
+    batched = work.facts().model_signature().batched
+    keep_worst(work.model, differences, load_tensors(work.inputs), engine_answers(work, kinds), batched=batched)
 
 
 def _compare(work: Workdir, kinds: Collection[str]) -> list[Difference]:

@@ -13,8 +13,8 @@ StoreError                  one sentence for the user; the command line prints i
 │   └── InvalidText         no text, too long a text, or none that the model takes
 ├── MissingPackage          a step needs a package that is not installed
 ├── EngineError             an engine cannot be opened: missing package, device or artefact
+├── DiskFull                a build step found no room: no other route would find any
 └── BuildFailed             a build step failed, crashed or ran out of time
-    ├── DiskFull            a build step found no room
     └── ParityFailed        two engines disagree beyond the model's tolerance
 """
 
@@ -77,7 +77,7 @@ class BuildFailed(StoreError):
     """A build step failed; the store is as it was."""
 
 
-class DiskFull(BuildFailed):
+class DiskFull(StoreError):
     """A build step found no room; no other route would."""
 
 

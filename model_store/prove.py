@@ -37,9 +37,9 @@ def main() -> None:
     work = step_workdir()
     kind, mode = sys.argv[3:]
     manifest = load_manifest(work.model)
+    sets = load_tensors(work.inputs)
     latency: dict[str, float] = {}
     if mode == CALIBRATE:
-        sets = load_tensors(work.inputs)
         samples = {name: tensors for name, tensors in sets.items() if name.startswith("sample")}
         found = calibrate(kind, work.model, manifest, samples, SECONDS)
         latency = dict(found.latency_ms)
@@ -47,7 +47,7 @@ def main() -> None:
         artifact = msgspec.structs.replace(manifest.artifacts[target], settings=dict(found.settings))
         manifest = msgspec.structs.replace(manifest, artifacts=manifest.artifacts | {target: artifact})
     engine = open_engine(kind, work.model, manifest, device=CPU)
-    save_tensors(work.outputs(kind), {name: engine.run(tensors) for name, tensors in load_tensors(work.inputs).items()})
+    save_tensors(work.outputs(kind), {name: engine.run(tensors) for name, tensors in sets.items()})
     evaluation, scores = load_evaluation(work.model), manifest.scores_output
     proof = Proof(
         version=str(engine.version),

@@ -12,10 +12,9 @@ import numpy as np
 
 from model_store.conversion import ENGINE_OF, compare_engines
 from model_store.exporters.workdir import Workdir, save_tensors
+from model_store.gate_inputs import gate_inputs
 from model_store.manifest import verify_checksums
-from model_store.measure import load_evaluation
 from model_store.parity.difference import Difference
-from model_store.parity.inputs import dataset_rows, is_random, parity_inputs
 from model_store.parity.verdict import PairParity, check, summarize
 from model_store.prove import CHECK
 from model_store.steps import Progress, StepRunner
@@ -48,12 +47,9 @@ def verify(model: StoredModel, progress: Progress) -> Verified:
     logs = Path(tempfile.mkdtemp(prefix="model-store-logs-"))  # outside the store, which may be read-only
     with tempfile.TemporaryDirectory(prefix="model-store-verify-") as scratch:
         work = Workdir(model.directory, Path(scratch))
-        dataset = dataset_rows(load_evaluation(model.directory))
-        sets = parity_inputs(model.samples(), dataset, manifest.model_signature(), manifest.max_batch_size)
-        if manifest.tools["numpy"] != np.__version__ or not manifest.tolerance.made_up:
-            # Another numpy may draw other numbers from the same seed, and the source answered those of the build.
-            sets = {name: tensors for name, tensors in sets.items() if not is_random(name)}
-        save_tensors(work.inputs, sets)
+        # Another numpy may draw other numbers from the same seed, and the source answered those of the build.
+        made_up = manifest.tolerance.made_up and manifest.tools["numpy"] == np.__version__
+        save_tensors(work.inputs, gate_inputs(model, made_up=made_up))
         runner = StepRunner(manifest.name, logs, work.scratch, progress)
         for kind in kinds:
             runner.run(f"Proof {kind}", "model_store.prove", (work.model, work.scratch, kind, CHECK))

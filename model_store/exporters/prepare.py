@@ -89,7 +89,6 @@ def main() -> None:
             max_batch_size=max_batch,
             preprocessing=definition.preprocessing,
             postprocessing=postprocessing,
-            scores=scores,
             tolerance=definition.tolerance,
             missing_forms=source.freeze(work.frozen),
             metrics=metrics,

@@ -7,9 +7,10 @@ import shutil
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from model_store.engines.tensorflow import SIGNATURE
 from model_store.exporters.forms import SAVED_MODEL
 from model_store.exporters.workdir import Workdir, step_workdir
-from model_store.sources.savedmodel import SIGNATURE, save_function
+from model_store.sources.savedmodel import save_function
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import onnx
 import tensorflow as tf
 
+from model_store.engines.tensorflow import SIGNATURE
 from model_store.errors import BuildFailed
 from model_store.exporters.workdir import step_workdir
 from model_store.onnx_to_tensorflow import translate
-from model_store.sources.savedmodel import SIGNATURE, save_function, tensor_specs, tf_dtype
+from model_store.sources.savedmodel import save_function, tensor_specs, tf_specs
 
 
 def main() -> None:
@@ -17,10 +18,7 @@ def main() -> None:
     signature = work.facts().model_signature()
     target = work.model / "tensorflow" / work.recipe().version
     call = translate(onnx.load(work.onnx))
-    specs = {
-        spec.name: tf.TensorSpec([None if n == -1 else n for n in spec.shape], tf_dtype(spec.datatype), name=spec.name)
-        for spec in signature.inputs
-    }
+    specs = tf_specs(signature.inputs)
     # What the graph's operators leave unknown of the outputs' shapes, the signature knows.
     shapes = {spec.name: [None if n == -1 else n for n in spec.shape] for spec in signature.outputs}
     save_function(

@@ -9,11 +9,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 import tf2onnx
 
+from model_store.engines.tensorflow import SIGNATURE
 from model_store.exporters import tf_operators  # noqa: F401  an import that registers
 from model_store.exporters.forms import SAVED_MODEL
 from model_store.exporters.onnx_graph import finish
 from model_store.exporters.workdir import step_workdir
-from model_store.sources.savedmodel import SIGNATURE
 
 OPSET = 18  # the newest that tf2onnx writes
 

@@ -16,10 +16,10 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from model_store.errors import BuildFailed
 from model_store.exporters import forms
 from model_store.exporters.workdir import Facts, Tensors, Workdir, save_tensors, step_workdir
+from model_store.gate_inputs import gate_inputs
 from model_store.manifest import Manifest, load_manifest
 from model_store.measure import load_evaluation
-from model_store.parity.inputs import dataset_rows, is_random, parity_inputs
-from model_store.processing.steps import scores_output
+from model_store.parity.inputs import dataset_rows
 from model_store.recipe import Variant
 from model_store.store import StoredModel
 from model_store.variants import TOLERANCES
@@ -39,17 +39,13 @@ def main() -> None:
     manifest = base.manifest
     for kept in ("samples", "evaluation", "reference", "labels.txt", *_assets(base)):
         _copy(base.directory / kept, work.model / kept)
-    dataset = dataset_rows(load_evaluation(base.directory))
-    sets = parity_inputs(base.samples(), dataset, manifest.model_signature(), manifest.max_batch_size)
-    if not TOLERANCES[recipe.kind].made_up:
-        sets = {name: tensors for name, tensors in sets.items() if not is_random(name)}
-    save_tensors(work.inputs, sets)
+    save_tensors(work.inputs, gate_inputs(base, made_up=TOLERANCES[recipe.kind].made_up))
     work.frozen.mkdir()
     source, target = base.artifact("onnx"), work.frozen / forms.ONNX
     if recipe.kind == "fp16":
         _to_fp16(source, target)
     else:
-        _to_int8(source, target, work, _calibration_rows(base, dataset))
+        _to_int8(source, target, work, _calibration_rows(base))
     work.write_facts(_facts(manifest, recipe))
 
 
@@ -90,7 +86,8 @@ class _Rows(CalibrationDataReader):  # type: ignore[misc]
         return next(self._rows, None)
 
 
-def _calibration_rows(base: StoredModel, dataset: dict[str, Tensors]) -> list[Tensors]:
+def _calibration_rows(base: StoredModel) -> list[Tensors]:
+    dataset = dataset_rows(load_evaluation(base.directory))
     return [*(dict(sample) for sample in base.samples().values()), *dataset.values()][:CALIBRATION_ROWS]
 
 
@@ -105,7 +102,6 @@ def _facts(manifest: Manifest, recipe: Variant) -> Facts:
         max_batch_size=manifest.max_batch_size,
         preprocessing=manifest.preprocessing,
         postprocessing=manifest.postprocessing,
-        scores=scores_output(manifest.postprocessing),
         tolerance=None,
         missing_forms={},
         metrics=manifest.metrics,

@@ -15,7 +15,7 @@ from gateway.core.signatures import Signature
 from model_store.definitions.base import Array
 from model_store.errors import BuildFailed
 from model_store.manifest import SignatureEntry, model_signature
-from model_store.processing.steps import PostStep, PreStep
+from model_store.processing.steps import PostStep, PreStep, scores_output
 from model_store.recipe import Recipe
 
 Tensors = dict[str, Array]
@@ -28,7 +28,6 @@ class Facts(msgspec.Struct, frozen=True):
         framework: which routes lead to the servers.
         origin: the source in a few words.
         variant_of: the model that this one is another precision of; else empty.
-        scores: the output with one score a class; None when there is none.
         tolerance: the user's own absolute tolerance; None for what the datatype allows.
         missing_forms: frozen forms that could not be made → why.
         metrics: measured on the source itself (``accuracy``).
@@ -44,7 +43,6 @@ class Facts(msgspec.Struct, frozen=True):
     max_batch_size: int
     preprocessing: tuple[PreStep, ...]
     postprocessing: tuple[PostStep, ...]
-    scores: str | None
     tolerance: float | None
     missing_forms: dict[str, str]
     metrics: dict[str, float]
@@ -53,6 +51,11 @@ class Facts(msgspec.Struct, frozen=True):
     def model_signature(self) -> Signature:
         """The signature in the gateway's terms."""
         return model_signature(self.signature)
+
+    @property
+    def scores(self) -> str | None:
+        """The output that holds one score a class; None when the model is no classifier."""
+        return scores_output(self.postprocessing)
 
 
 @dataclass(slots=True, frozen=True)

@@ -83,17 +83,9 @@ class KerasSource:
 
     def freeze(self, folder: Path) -> dict[str, str]:
         """Save for TensorFlow, and as ``.keras`` where that works: a model without a config is served all the same."""
-        import tensorflow as tf
+        from model_store.sources.savedmodel import save_function, tf_specs
 
-        from model_store.sources.savedmodel import save_function, tf_dtype
-
-        specs = {
-            spec.name: tf.TensorSpec(
-                [None if size == -1 else size for size in spec.shape], tf_dtype(spec.datatype), name=spec.name
-            )
-            for spec in self.signature.inputs
-        }
-        save_function(self.call, specs, self._kept(), folder / SAVED_MODEL)
+        save_function(self.call, tf_specs(self.signature.inputs), self._kept(), folder / SAVED_MODEL)
         try:
             self._model.save(folder / KERAS)
         except Exception as error:

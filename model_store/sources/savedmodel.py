@@ -13,6 +13,7 @@ from typing import Any
 from gateway.core.datatypes import Datatype
 from gateway.core.signatures import Signature, TensorSpec
 from model_store.definitions.base import Array
+from model_store.engines.tensorflow import SIGNATURE
 from model_store.errors import BuildFailed
 from model_store.exporters.forms import SAVED_MODEL
 from model_store.sources.base import Tensors, distinct_names, first_line, fit_samples, made_up_sample, name_inputs
@@ -20,8 +21,6 @@ from model_store.sources.base import Tensors, distinct_names, first_line, fit_sa
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: its start-up notes are not errors
 
 import tensorflow as tf
-
-SIGNATURE = "serving_default"
 
 _DATATYPES = {
     tf.bool: Datatype.BOOL, tf.uint8: Datatype.UINT8, tf.uint16: Datatype.UINT16, tf.uint32: Datatype.UINT32,
@@ -121,6 +120,14 @@ def tensor_specs(specs: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
         shape = tuple(-1 if size is None else int(size) for size in spec.shape)
         found.append(TensorSpec(name, _DATATYPES[spec.dtype], shape))
     return tuple(found)
+
+
+def tf_specs(specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """``tf.TensorSpec`` by name."""
+    return {
+        spec.name: tf.TensorSpec([None if n == -1 else n for n in spec.shape], tf_dtype(spec.datatype), name=spec.name)
+        for spec in specs
+    }
 
 
 def tf_dtype(datatype: Datatype) -> Any:

@@ -122,7 +122,6 @@ def _facts(play):
         max_batch_size=MAX_BATCH,
         preprocessing=(),
         postprocessing=(),
-        scores=None,
         tolerance=0.01,
         missing_forms=play.missing,
         metrics={} if play.evaluation is None else {"accuracy": 1.0},

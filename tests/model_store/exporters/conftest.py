@@ -21,7 +21,6 @@ def make_facts(inputs, outputs, **changes):
         "max_batch_size": 4,
         "preprocessing": (),
         "postprocessing": (),
-        "scores": None,
         "tolerance": None,
         "missing_forms": {},
         "metrics": {},
