@@ -11,7 +11,9 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -23,22 +25,23 @@ from gateway.backends.health import HealthChecker
 from gateway.backends.oip import OIPBackend
 from gateway.backends.tfserving import TFServingBackend
 from gateway.backends.torchserve import TorchServeBackend
-from gateway.core.backend import Backend, Endpoint, Load
-from gateway.core.catalog import Catalog, ServedModel
+from gateway.config_file import ConfigError
+from gateway.core.backend import Backend, Endpoint
+from gateway.core.catalog import Catalog
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
 from gateway.frontends.admin import admin_app
+from gateway.frontends.authorization import Authorization
 from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.server import Server
-from gateway.preparation import preparation
+from gateway.repository import ModelRepository
 from gateway.stack import build_stack
 from gateway.telemetry.metrics import GatewayMetrics
 from model_store.engines import open_engine
-from model_store.errors import ModelMissing
 from model_store.manifest import verify_checksums
-from model_store.store import ModelStore, StoredModel
+from model_store.store import ModelStore
 
 _log = structlog.get_logger()
 
@@ -60,33 +63,28 @@ class App:
 
     def __init__(self, settings: config.GatewayConfig) -> None:
         self._settings = settings
-        store = ModelStore(settings.model_store)
-        stored = [store.get(name) for name in settings.models or store.names()]
-        if not stored:
-            raise ModelMissing(
-                f"the model store {settings.model_store} is empty; build a model: model-store build NAME"
-            )
         self.lifecycle = Lifecycle()
-        self.metrics = GatewayMetrics([model.manifest.name for model in stored], settings.backends)
-        loads = {name: Load() for name in settings.backends}
+        self.metrics = GatewayMetrics(settings.backends)
         self._preparing = ThreadPoolExecutor(min(_MAX_PREPARING, os.cpu_count() or 1), thread_name_prefix="prepare")
-        catalog = Catalog([_served_model(model, settings, loads, self._preparing) for model in stored])
-        self._backends = {
-            name: _build_backend(name, backend, settings, stored) for name, backend in settings.backends.items()
-        }
+        self._backends = {name: _build_backend(name, backend, settings) for name, backend in settings.backends.items()}
+        catalog = Catalog(labels=settings.labels)
+        self._checker = HealthChecker(
+            catalog, self._backends, timeout=settings.health.timeout, on_check=self._record_check
+        )
+        self._repository = ModelRepository(
+            settings, catalog, self._backends, self.metrics, self._checker, self._preparing
+        )
+        self._repository.open()
         self._server = Server(
             name=settings.name,
             version=__version__,
-            infer=build_stack(catalog, self._backends, self.metrics, default_timeout=settings.default_timeout),
+            infer=build_stack(catalog, self.metrics, default_timeout=settings.default_timeout),
             catalog=catalog,
+            repository=self._repository,
             lifecycle=self.lifecycle,
             limits=Limits(**settings.limits.model_dump()),
             rejected=self.metrics.rejected,
-        )
-        self._checker = HealthChecker(
-            [(endpoint, self._backends[endpoint.backend]) for model in catalog for endpoint in model.endpoints],
-            timeout=settings.health.timeout,
-            on_check=self._record_check,
+            authorization=Authorization(_token(settings.control.token_file), loopback=settings.control.loopback),
         )
         self._stop = asyncio.Event()
 
@@ -101,12 +99,15 @@ class App:
         settings = self._settings
         http = HTTPServer(HTTPApp(self._server, settings.protocols), drain_timeout=settings.drain.timeout)
         metrics = HTTPServer(prometheus_client.make_asgi_app(self.metrics.registry), drain_timeout=1)
-        admin = HTTPServer(admin_app(self._server, _describe(settings)), drain_timeout=1)
+        admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
+        doors = HTTPApp(admin_server, settings.protocols)
+        admin = HTTPServer(admin_app(admin_server, _describe(settings), doors), drain_timeout=1)
         grpc_server = GRPCServer(self._server, settings.protocols)
         http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
         addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
         addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
 
+        await self._repository.learn()
         await self._checker.check_all()
         self.lifecycle.started = True
         for server in http_servers.values():
@@ -142,6 +143,7 @@ class App:
     async def _check_health(self, grpc_server: GRPCServer) -> None:
         while True:
             await asyncio.sleep(self._settings.health.interval)
+            await self._repository.learn()
             await self._checker.check_all()
             await grpc_server.set_ready(self._server.ready)
 
@@ -174,29 +176,7 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _served_model(
-    model: StoredModel, settings: config.GatewayConfig, loads: Mapping[str, Load], preparing: Executor
-) -> ServedModel:
-    manifest = model.manifest
-    return ServedModel(
-        name=manifest.name,
-        version=manifest.version,
-        platform="serving-gateway",
-        signature=manifest.model_signature(),
-        max_batch_size=manifest.max_batch_size,
-        labels=tuple(model.labels()),
-        endpoints=tuple(
-            Endpoint(name, manifest.name, load=loads[name])
-            for name, backend in settings.backends.items()
-            if backend.models is None or manifest.name in backend.models
-        ),
-        prepare=preparation(model, preparing),
-    )
-
-
-def _build_backend(
-    name: str, settings: config.Backend, whole: config.GatewayConfig, stored: list[StoredModel]
-) -> Backend:
+def _build_backend(name: str, settings: config.Backend, whole: config.GatewayConfig) -> Backend:
     timeout, max_body = settings.timeout, whole.limits.body_bytes
     match settings:
         case config.TorchServeBackend():
@@ -206,15 +186,35 @@ def _build_backend(
         case config.OIPBackend():
             return OIPBackend(name, settings.url, timeout=timeout, max_body=max_body)
         case config.EmbeddedBackend():
-            models = {}
-            for model in stored:
-                manifest = model.manifest
-                if settings.models is None or manifest.name in settings.models:
-                    verify_checksums(model.directory, manifest)
-                    engine = open_engine(settings.engine, model.directory, manifest, settings.device, settings.threads)
-                    models[manifest.name] = EmbeddedModel(engine, manifest.model_signature())
-                    _log.info("engine loaded", backend=name, engine=settings.engine, model=manifest.name)
-            return EmbeddedBackend(name, models, instances=settings.instances)
+            return EmbeddedBackend(name, _engine_opener(name, settings, whole), instances=settings.instances)
+
+
+def _engine_opener(
+    name: str, settings: config.EmbeddedBackend, whole: config.GatewayConfig
+) -> Callable[[str, str], EmbeddedModel]:
+    store = ModelStore(whole.model_store)
+
+    def open_model(model: str, version: str) -> EmbeddedModel:
+        stored = store.get(model, version)
+        verify_checksums(stored.directory, stored.manifest)
+        engine = open_engine(settings.engine, stored.directory, stored.manifest, settings.device, settings.threads)
+        _log.info("engine loaded", backend=name, engine=settings.engine, model=model, version=version)
+        return EmbeddedModel(engine, stored.manifest.model_signature())
+
+    return open_model
+
+
+def _token(file: Path | None) -> str:
+    """The secret in ``file``; empty when there is none."""
+    if file is None:
+        return ""
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"control.token_file: cannot read {file}: {error}") from None
+    if not token:
+        raise ConfigError(f"control.token_file: {file} is empty")
+    return token
 
 
 def _bind(key: str, server: HTTPServer | GRPCServer, listener: config.Listener) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -57,7 +57,8 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Address = Annotated[str, AfterValidator(_address)]
 BackendName = Annotated[str, AfterValidator(_backend_name)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Protocol = Literal["oip", "tfserving"]
+Protocol = Literal["oip", "tfserving", "torchserve"]
+ALL_PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
 class _Section(BaseModel):
@@ -176,21 +177,38 @@ class DrainConfig(_Section):
     timeout: PositiveFloat = 30.0
 
 
+class ControlConfig(_Section):
+    """Who may use the administrative operations of the protocols on the data ports, such as loading a model.
+
+    Nobody may by default. ``token_file`` holds a secret that callers send as ``Authorization: Bearer …``; ``loopback``
+    lets callers on this machine in without one. The admin port serves the same operations to loopback callers.
+    """
+
+    token_file: Path | None = None
+    loopback: bool = False
+
+
 class GatewayConfig(_Section):
-    """The whole file. ``models`` empty serves every model of the store."""
+    """The whole file.
+
+    ``models`` empty serves the latest version of every model of the store; an entry is ``name`` or ``name/version``.
+    ``labels`` holds version by label for each model.
+    """
 
     name: str = "serving-gateway"
-    protocols: list[Protocol] = ["oip"]
+    protocols: list[Protocol] = [*ALL_PROTOCOLS]
     http: Listener = Listener(port=8000)
     grpc: Listener = Listener(port=8001)
     metrics: Listener = Listener(port=8002)
     admin: Listener | None = Listener(port=8003)
     model_store: Path = Path(".models")
     models: list[str] = []
+    labels: dict[str, dict[str, str]] = {}
     backends: dict[BackendName, Backend]
     limits: LimitsConfig = LimitsConfig()
     health: HealthConfig = HealthConfig()
     drain: DrainConfig = DrainConfig()
+    control: ControlConfig = ControlConfig()
     default_timeout: PositiveFloat = 60.0
 
     @model_validator(mode="after")

@@ -133,11 +133,11 @@ class Manifest(_Entry, frozen=True):
 
 def model_signature(entry: SignatureEntry) -> Signature:
     """The signature in the gateway's terms."""
-    sides = [
+    inputs, outputs = (
         tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
         for tensors in (entry.inputs, entry.outputs)
-    ]
-    return Signature(*sides)
+    )
+    return Signature(inputs, outputs)
 
 
 def signature_entry(signature: Signature) -> SignatureEntry:

@@ -59,7 +59,10 @@ def test_port_0_is_no_port_yet_and_may_repeat(load):
         ("http: {port: eighty}\n" + MINIMAL, "http.port: Input should be a valid integer"),
         ("http: {port: 70000}\n" + MINIMAL, "http.port: Input should be less than or equal to 65535 (got 70000)"),
         ("grpc: {port: 8000}\n" + MINIMAL, "grpc.port: port 8000 is already used by http.port"),
-        ("protocols: [soap]\n" + MINIMAL, "protocols.0: Input should be 'oip' or 'tfserving' (got 'soap')"),
+        (
+            "protocols: [soap]\n" + MINIMAL,
+            "protocols.0: Input should be 'oip', 'tfserving' or 'torchserve' (got 'soap')",
+        ),
         ("http: {port: 1}\n", "backends: Field required"),
         ("backends: {a: {kind: foo}}", "backends.a: Input tag 'foo'"),
         ("backends: {a: {url: 'http://h:1'}}", "backends.a: Unable to extract tag using discriminator 'kind'"),

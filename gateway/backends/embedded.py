@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from gateway.core.backend import Backend
 from gateway.core.datatypes import NUMPY_DTYPE
-from gateway.core.errors import BackendError
+from gateway.core.errors import BackendError, Unavailable
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.signatures import Signature
 from gateway.core.tensors import Tensor
@@ -61,18 +62,28 @@ def _time_one_row(engine: Engine, signature: Signature) -> float:
     return min(times)  # the least disturbed run
 
 
-class EmbeddedBackend:
-    """Runs engines, by model name: slow ones in ``instances`` threads, so that the event loop stays free."""
+class EmbeddedBackend(Backend):
+    """Runs engines, by model and version: slow ones in ``instances`` threads, so that the event loop stays free.
+
+    ``open_model`` makes one engine ready and may take long.
+    """
 
     kind = "embedded"
 
-    def __init__(self, name: str, models: Mapping[str, EmbeddedModel], *, instances: int) -> None:
+    def __init__(self, name: str, open_model: Callable[[str, str], EmbeddedModel], *, instances: int) -> None:
         self.name = name
-        self._models = dict(models)
+        self._open = open_model
+        self._models: dict[tuple[str, str], EmbeddedModel] = {}
         self._pool = ThreadPoolExecutor(instances, thread_name_prefix=f"engine-{name}")
 
+    def open(self, model: str, version: str) -> None:
+        """Make ``model`` ready, before the event loop runs; raises what the engine and the store raise."""
+        self._models[model, version] = self._open(model, version)
+
     async def __call__(self, request: InferRequest, /) -> InferResponse:
-        model = self._models[request.model]
+        model = self._models.get((request.model, request.version))
+        if model is None:
+            raise Unavailable(f"backend {self.name!r}: model {request.model!r} is not loaded")
         inputs = {tensor.name: _aligned(tensor.to_numpy()) for tensor in request.inputs}
         rows = request.inputs[0].shape[0] if request.inputs[0].shape else 1
         try:
@@ -90,8 +101,20 @@ class EmbeddedBackend:
             tuple(Tensor.from_numpy(name, np.asarray(array)) for name, array in outputs.items()),
         )
 
-    async def check(self, model: str) -> None:
-        """Return at once: a loaded engine is ready."""
+    async def check(self, model: str, version: str) -> None:
+        if (model, version) not in self._models:
+            raise Unavailable("not loaded")
+
+    async def load(self, model: str, version: str) -> None:
+        # The engine that answers now stays until the new one is ready.
+        try:
+            self._models[model, version] = await asyncio.to_thread(self._open, model, version)
+        except Exception as error:
+            _log.error("engine does not load", backend=self.name, model=model, error=str(error)[:2000])
+            raise BackendError(f"backend {self.name!r}: the engine does not load model {model!r}") from None
+
+    async def unload(self, model: str, version: str) -> None:
+        self._models.pop((model, version), None)
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

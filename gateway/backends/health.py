@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from gateway.core.backend import Backend, Endpoint
+from gateway.core.catalog import Catalog
 from gateway.core.errors import GatewayError
 
 _log = structlog.get_logger()
@@ -16,28 +17,30 @@ OnChange = Callable[[Endpoint], None]
 
 
 class HealthChecker:
-    """Checks endpoints, each check bounded by ``timeout`` seconds; ``on_check`` hears of every result."""
+    """Checks every endpoint in ``catalog``, each check bounded by ``timeout`` seconds.
+
+    ``on_check`` hears of every result.
+    """
 
     def __init__(
-        self,
-        endpoints: Sequence[tuple[Endpoint, Backend]],
-        *,
-        timeout: float,
-        on_check: OnChange,
+        self, catalog: Catalog, backends: Mapping[str, Backend], *, timeout: float, on_check: OnChange
     ) -> None:
-        self._endpoints = tuple(endpoints)
+        self._catalog = catalog
+        self._backends = backends
         self._timeout = timeout
         self._on_check = on_check
 
     async def check_all(self) -> None:
         """Check every endpoint once, side by side."""
-        await asyncio.gather(*(self._check(endpoint, backend) for endpoint, backend in self._endpoints))
+        await asyncio.gather(*(self.check(endpoint) for model in self._catalog for endpoint in model.endpoints))
 
-    async def _check(self, endpoint: Endpoint, backend: Backend) -> None:
+    async def check(self, endpoint: Endpoint) -> None:
+        """Check one endpoint."""
+        backend = self._backends[endpoint.backend]
         was_healthy = endpoint.healthy
         try:
             async with asyncio.timeout(self._timeout):
-                await backend.check(endpoint.model)
+                await backend.check(endpoint.model, endpoint.version)
         except GatewayError as error:
             endpoint.mark_down(error.message)
         except TimeoutError:

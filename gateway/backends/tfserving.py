@@ -6,6 +6,7 @@ import grpc
 import structlog
 
 from gateway.codecs import tfs_grpc
+from gateway.core.backend import Backend
 from gateway.core.errors import (
     BackendError,
     ConnectFailed,
@@ -26,7 +27,7 @@ _ERRORS: dict[grpc.StatusCode, type[GatewayError]] = {
 }
 
 
-class TFServingBackend:
+class TFServingBackend(Backend):
     """One TensorFlow Serving, real or ours. ``timeout`` bounds one call, in seconds."""
 
     kind = "tfserving"
@@ -59,7 +60,7 @@ class TFServingBackend:
             raise self._mapped(error) from None
         return tfs_grpc.decode_predict_response(answer)
 
-    async def check(self, model: str) -> None:
+    async def check(self, model: str, version: str) -> None:  # noqa: ARG002
         try:
             answer = await self._status(tfs_grpc.encode_status_request(model), timeout=self._timeout)
         except grpc.aio.AioRpcError as error:

@@ -12,13 +12,14 @@ import structlog
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
 from gateway.backends.oip_exchange import from_http, to_http
+from gateway.core.backend import Backend
 from gateway.core.errors import Unavailable
 from gateway.core.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
 
 
-class TorchServeBackend:
+class TorchServeBackend(Backend):
     """One TorchServe. With token authorisation on, reads the inference key from TorchServe's own key file."""
 
     kind = "torchserve"
@@ -35,7 +36,7 @@ class TorchServeBackend:
         answer = await self._authorized(lambda token: self._client.post(path, body, headers | token))
         return from_http(self.name, answer)
 
-    async def check(self, model: str) -> None:  # noqa: ARG002 - /ping is about all models
+    async def check(self, model: str, version: str) -> None:  # noqa: ARG002 - /ping is about all models
         answer = await self._authorized(lambda token: self._client.get("/ping", token))
         if answer.status != 200:
             raise Unavailable(f"not healthy (HTTP {answer.status})")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.backend import Endpoint
-from gateway.core.errors import ModelNotFound
+from gateway.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Unavailable
+from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.preparation import Prepare
+from gateway.core.service import Service
 from gateway.core.signatures import Signature
 from gateway.core.statistics import ModelStatistics
+
+
+async def _unrouted(request: InferRequest, /) -> InferResponse:
+    raise NoHealthyBackend(f"no backend serves model {request.model!r}")
 
 
 @dataclass(slots=True, frozen=True)
@@ -24,7 +30,9 @@ class ServedModel:
         max_batch_size: largest first dimension; 0 when the model has no batch dimension.
         labels: class names by index; empty when there are none.
         endpoints: where it is served.
+        signatures: every named signature of a model that has names for them (TensorFlow's), the default one among them.
         prepare: makes its inputs of pictures or texts; None when it takes tensors only.
+        service: the model's part of the stack.
         statistics: counts and durations since the start.
     """
 
@@ -35,7 +43,9 @@ class ServedModel:
     max_batch_size: int
     labels: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
     prepare: Prepare | None = None
+    service: Service = _unrouted
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
 
     @property
@@ -43,25 +53,92 @@ class ServedModel:
         """Whether any backend can answer for it now."""
         return any(endpoint.healthy for endpoint in self.endpoints)
 
-
-class Catalog:
-    """Look-up of served models by name and version."""
-
-    def __init__(self, models: Iterable[ServedModel]) -> None:
-        self._models = {model.name: model for model in models}
-
-    def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
-
-    def get(self, name: str, version: str = "") -> ServedModel:
-        """The model; ``version`` empty means the one that is served.
+    def signature_called(self, name: str) -> Signature:
+        """The signature called ``name``; empty means the default one.
 
         Raises:
-            ModelNotFound: unknown name or version; says which exist.
+            InvalidRequest: it has none of that name; says which it has.
         """
-        model = self._models.get(name)
-        if model is None:
+        if not name:
+            return self.signature
+        signature = self.signatures.get(name)
+        if signature is None:
+            raise InvalidRequest(f"model {self.name!r} has no signature {name!r}; it has {sorted(self.signatures)}")
+        return signature
+
+
+class Catalog:
+    """Look-up of served models by name and version, or by a label that stands for a version.
+
+    ``labels`` holds, for each model, version by label.
+    """
+
+    def __init__(
+        self, models: Iterable[ServedModel] = (), labels: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self._models: dict[str, dict[str, ServedModel]] = {}
+        self._missing: dict[str, str] = {}
+        self._labels = labels or {}
+        for model in models:
+            self.add(model)
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter([model for versions in self._models.values() for model in versions.values()])
+
+    def add(self, model: ServedModel) -> None:
+        """Serve ``model`` from now on, in place of one of the same name and version."""
+        versions = {**self._models.get(model.name, {}), model.version: model}
+        # Oldest first, so that the last one is what a client without a version gets.
+        self._models[model.name] = dict(sorted(versions.items(), key=lambda item: int(item[0])))
+        self._missing.pop(model.name, None)
+
+    def remove(self, name: str) -> None:
+        """Serve no version of ``name`` any more."""
+        self._models.pop(name, None)
+
+    def expect(self, name: str, reason: str) -> None:
+        """Say that ``name`` cannot be served yet because of ``reason``, in place of "unknown model"."""
+        self._missing[name] = reason
+
+    @property
+    def expected(self) -> Mapping[str, str]:
+        """Why each configured model cannot be served yet."""
+        return self._missing
+
+    def versions(self, name: str) -> list[ServedModel]:
+        """Every served version of ``name``, oldest first.
+
+        Raises:
+            ModelNotFound: unknown name; says which exist.
+            Unavailable: it is configured, but cannot be served yet.
+        """
+        versions = self._models.get(name)
+        if versions is None:
+            if name in self._missing:
+                raise Unavailable(f"model {name!r} cannot be served yet: {self._missing[name]}")
             raise ModelNotFound(f"unknown model {name!r}; served: {', '.join(sorted(self._models)) or 'none'}")
-        if version and version != model.version:
-            raise ModelNotFound(f"model {name!r} has no version {version!r}; served: {model.version}")
+        return list(versions.values())
+
+    def labels(self, name: str) -> Mapping[str, str]:
+        """Version by label, of the model called ``name``."""
+        return self._labels.get(name, {})
+
+    def get(self, name: str, version: str = "", label: str = "") -> ServedModel:
+        """The model; without ``version`` and ``label`` its latest version.
+
+        Raises:
+            ModelNotFound: unknown name, version or label; says which exist.
+            Unavailable: it is configured, but cannot be served yet.
+        """
+        versions = self._models.get(name) or {model.version: model for model in self.versions(name)}
+        if label:
+            labels = self.labels(name)
+            if label not in labels:
+                raise ModelNotFound(f"model {name!r} has no version labelled {label!r}; labels: {sorted(labels)}")
+            version = labels[label]
+        if not version:
+            return versions[next(reversed(versions))]
+        model = versions.get(version)
+        if model is None:
+            raise ModelNotFound(f"model {name!r} has no version {version!r}; served: {', '.join(versions)}")
         return model

@@ -6,6 +6,10 @@
     ├── NotFound                  no such thing here
     │   ├── ModelNotFound         unknown model or version
     │   └── BackendNotFound       a routing hint names a backend that is not configured
+    ├── Denied                    the caller may not do this
+    │   ├── Unauthenticated       it did not say who it is, or not convincingly
+    │   └── PermissionDenied      it is known, or cannot become known, and may not
+    ├── Conflict                  it contradicts the present state: already there, or being changed
     ├── Unsupported               well-formed, but this gateway or backend cannot do it
     ├── DeadlineExceeded          the request's time ran out
     ├── Unavailable               it may work later
@@ -63,6 +67,30 @@ class BackendNotFound(NotFound):
     """The routing hint names a backend that does not serve the model."""
 
     reason = "backend_not_found"
+
+
+class Denied(GatewayError):
+    """The caller may not do this."""
+
+    reason = "denied"
+
+
+class Unauthenticated(Denied):
+    """Credentials are needed, and none or wrong ones came."""
+
+    reason = "unauthenticated"
+
+
+class PermissionDenied(Denied):
+    """No credentials would help from here."""
+
+    reason = "permission_denied"
+
+
+class Conflict(GatewayError):
+    """It contradicts the present state."""
+
+    reason = "conflict"
 
 
 class Unsupported(GatewayError):

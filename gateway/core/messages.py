@@ -25,6 +25,8 @@ class RequestContext:
         served_by: name of the backend that answered, or was tried last.
         backend_seconds: time spent waiting for backends, summed over attempts.
         tried: backends that refused the connection during this request.
+        priority: 1 is the most urgent; 0 means the client did not say.
+        queue_timeout: seconds the request may wait for a free engine; None leaves that to the deadline.
     """
 
     protocol: str
@@ -35,16 +37,24 @@ class RequestContext:
     served_by: str = ""
     backend_seconds: float = 0.0
     tried: tuple[str, ...] = ()
+    priority: int = 0
+    queue_timeout: float | None = None
 
 
 @dataclass(slots=True)
 class InferRequest:
-    """One inference. ``outputs`` empty asks for all of the model's outputs; ``version`` empty for the latest."""
+    """One inference.
+
+    ``outputs`` empty asks for all of the model's outputs, ``version`` empty for the latest, ``signature`` empty for
+    the model's default one. ``label`` names a version in place of ``version``.
+    """
 
     model: str
     inputs: tuple[Tensor, ...]
     context: RequestContext
     version: str = ""
+    label: str = ""
+    signature: str = ""
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: NO_PARAMETERS)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import InvalidRequest
 from gateway.core.tensors import Tensor
+
+Task = Literal["predict", "classify", "regress"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,16 +38,21 @@ class Signature:
     Attributes:
         inputs: what a request must bring.
         outputs: what an answer holds.
+        task: what the model's server runs it as; ``classify`` and ``regress`` take serialised ``tf.Example`` messages.
         batched: every first dimension is ``-1``, the batch; the inputs of a request must agree on its size.
+        output_names: names of the outputs.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    task: Task = "predict"
     batched: bool = field(init=False)
+    output_names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         free = all(spec.shape[:1] == (-1,) for spec in (*self.inputs, *self.outputs))
         object.__setattr__(self, "batched", free)  # frozen, and asked for with every request
+        object.__setattr__(self, "output_names", tuple(spec.name for spec in self.outputs))
 
     def check_inputs(self, inputs: Sequence[Tensor]) -> None:
         """Raise InvalidRequest, naming the field, unless ``inputs`` are exactly what the model takes."""

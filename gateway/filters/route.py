@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.core.catalog import Catalog
 from gateway.core.messages import InferRequest, InferResponse
-from gateway.core.service import Service
 
 
 class Route:
     """The fork in the stack: above it one chain for all requests, below it one chain for each model."""
 
-    __slots__ = ("_catalog", "_stacks")
+    __slots__ = ("_catalog",)
 
-    def __init__(self, catalog: Catalog, stacks: Mapping[str, Service]) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._stacks = stacks
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
-        model = self._catalog.get(request.model, request.version)
-        return await self._stacks[model.name](request)
+        model = self._catalog.get(request.model, request.version, request.label)
+        # Backends are asked for exactly the version whose signature the request was held against.
+        request.version = model.version
+        return await model.service(request)

@@ -28,7 +28,7 @@ class Statistics(Filter):
             self._statistics.record_failure(time.perf_counter() - context.started)
             raise
         self._statistics.record_success(
-            request.inputs[0].shape[0] if self._batched else 1,
+            sum(request.inputs[0].shape[:1]) if self._batched else 1,
             before,
             context.backend_seconds,
             time.perf_counter() - context.started,

@@ -8,15 +8,17 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from gateway.frontends.server import Server
 
 
-def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]]) -> Starlette:
-    """Liveness, readiness (503 while not ready) and the state of every backend.
+def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]], doors: ASGIApp) -> Starlette:
+    """Liveness, readiness (503 while not ready), the state of every backend, and the protocols' own operations.
 
-    ``backends`` holds what is known of each from the configuration: kind and addresses.
+    ``backends`` holds what is known of each from the configuration: kind and addresses. ``doors`` answers every other
+    path, which is where loading and unloading models is.
     """
 
     async def live(_: Request) -> Response:
@@ -36,6 +38,5 @@ def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]]) -> Star
             if endpoint.backend == name
         }
 
-    return Starlette(
-        routes=[Route("/livez", live), Route("/readyz", ready), Route("/backends", list_backends)],
-    )
+    routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/backends", list_backends)]
+    return Starlette(routes=[*routes, Mount("/", doors)])

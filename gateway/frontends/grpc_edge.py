@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import grpc
 import structlog
 
 from gateway.core import errors
-from gateway.core.limits import Limits
-from gateway.core.messages import InferRequest, InferResponse, RequestContext
+from gateway.core.messages import RequestContext
 from gateway.frontends import hints
-from gateway.frontends.server import Server
 
 _log = structlog.get_logger()
-
-Handler = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
 
 # The most specific class wins; see the tree in gateway.core.errors.
 _CODES: dict[type[errors.GatewayError], grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.PayloadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Conflict: grpc.StatusCode.ABORTED,
     errors.Unsupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
@@ -60,47 +59,17 @@ class Gate:
                 await asyncio.wait_for(self._refused.wait(), quiet)
 
 
-def method(gate: Gate, handler: Handler) -> grpc.RpcMethodHandler:
-    """A unary method from bytes to bytes whose ``GatewayError``s become status codes."""
-
-    async def guarded(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        try:
-            gate.enter()
-            return await handler(data, context)
-        except errors.GatewayError as error:
-            code, text = code_of(error), error.message
-        except grpc.aio.AbortError:
-            raise
-        except Exception:
-            _log.exception("request failed unexpectedly", protocol="grpc")
-            code, text = grpc.StatusCode.INTERNAL, "internal error"
-        await context.abort(code, text)
-        raise AssertionError("abort returned")
-
-    return grpc.unary_unary_rpc_method_handler(guarded)
-
-
-def infer_method(
-    gate: Gate,
-    server: Server,
-    protocol: str,
-    decode: Callable[[bytes, RequestContext, Limits], InferRequest],
-    encode: Callable[[InferResponse], bytes],
-) -> grpc.RpcMethodHandler:
-    """A method that answers inferences; ``decode`` and ``encode`` are the protocol's codec."""
-
-    async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        call = request_context(protocol, context)
-        try:
-            return encode(await server.infer(decode(data, call, server.limits)))
-        except errors.GatewayError as error:
-            if not call.served_by:
-                server.rejected(error.reason)
-            raise
-        finally:
-            report(context, call)
-
-    return method(gate, infer)
+async def abort_with(context: grpc.aio.ServicerContext, error: Exception) -> NoReturn:
+    """End the call with the status of ``error``; anything but a ``GatewayError`` is logged and told as internal."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, errors.GatewayError):
+        code, text = code_of(error), error.message
+    else:
+        _log.error("request failed unexpectedly", protocol="grpc", exc_info=error)
+        code, text = grpc.StatusCode.INTERNAL, "internal error"
+    await context.abort(code, text)
+    raise AssertionError("abort returned")
 
 
 def request_context(protocol: str, context: grpc.aio.ServicerContext) -> RequestContext:

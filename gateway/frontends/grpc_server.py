@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import grpc
 from grpc_health.v1 import health
@@ -11,12 +11,14 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
-from gateway.codecs import oip_grpc, tfs_grpc
+from gateway.frontends.grpc_door import GRPCDoor
 from gateway.frontends.grpc_edge import Gate
-from gateway.frontends.oip_grpc import oip_handler
+from gateway.frontends.oip.grpc import OIPGRPCDoor
 from gateway.frontends.server import Server
-from gateway.frontends.tfs_grpc import tfs_handlers
+from gateway.frontends.tfserving.grpc import TFServingGRPCDoor
 from gateway.protos.loader import pool
+
+DOORS: Mapping[str, type[GRPCDoor]] = {"oip": OIPGRPCDoor, "tfserving": TFServingGRPCDoor}
 
 # The server closes when no call has been refused for so long, in seconds.
 _QUIET = 0.25
@@ -39,12 +41,9 @@ class GRPCServer:
         )
         self._gate = Gate()
         self._services: list[str] = []
-        if "oip" in protocols:
-            self._grpc.add_generic_rpc_handlers((oip_handler(server, self._gate),))
-            self._services.append(oip_grpc.SERVICE)
-        if "tfserving" in protocols:
-            self._grpc.add_generic_rpc_handlers(tfs_handlers(server, self._gate))
-            self._services += [tfs_grpc.PREDICTION_SERVICE, tfs_grpc.MODEL_SERVICE]
+        for door in (DOORS[name](server, self._gate) for name in DOORS if name in protocols):
+            self._grpc.add_generic_rpc_handlers(door.generic_handlers())
+            self._services += door.services
         self._health = health.aio.HealthServicer()
         add_HealthServicer_to_server(self._health, self._grpc)
         names = (*self._services, HEALTH_SERVICE, reflection.SERVICE_NAME)

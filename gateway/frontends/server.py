@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from gateway.core.catalog import Catalog
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
+from gateway.core.repository import Repository
 from gateway.core.service import Service
+from gateway.frontends.authorization import Authorization
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,11 +24,13 @@ class Server:
     version: str
     infer: Service
     catalog: Catalog
+    repository: Repository
     lifecycle: Lifecycle
     limits: Limits
     rejected: Callable[[str], None]
+    authorization: Authorization
 
     @property
     def ready(self) -> bool:
         """Whether inference works now: accepting traffic, and every model has a healthy backend."""
-        return self.lifecycle.accepting and all(model.ready for model in self.catalog)
+        return self.lifecycle.accepting and not self.catalog.expected and all(model.ready for model in self.catalog)

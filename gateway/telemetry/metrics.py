@@ -50,12 +50,12 @@ class AttemptMetrics:
 class GatewayMetrics:
     """Every series of the process; recorders for the filters are made from it once, at start."""
 
-    def __init__(self, models: Iterable[str], backends: Iterable[str]) -> None:
+    def __init__(self, backends: Iterable[str], models: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._models = frozenset(models)
+        self._models = set(models)
         self._request_duration = self._histogram(
             "gateway_request_duration_seconds",
             "Whole requests, from the moment the front door had them.",
@@ -90,6 +90,10 @@ class GatewayMetrics:
         self._attempts = {name: AttemptMetrics(name, self._attempt_duration, self._in_flight) for name in backends}
         # (duration, overhead) by label values; resolving a child costs more than observing on it.
         self._requests: dict[tuple[str, str, str, str], tuple[Histogram, Histogram]] = {}
+
+    def know(self, model: str) -> None:
+        """Give ``model`` series of its own from now on."""
+        self._models.add(model)
 
     def attempts(self, backend: str) -> AttemptMetrics:
         """The recorder for attempts on ``backend``."""

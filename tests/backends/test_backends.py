@@ -19,6 +19,7 @@ from gateway.backends.tfserving import TFServingBackend
 from gateway.backends.torchserve import TorchServeBackend
 from gateway.codecs.oip_http import HEADER_LENGTH, ResponseForm, decode_request, encode_response
 from gateway.core.backend import Endpoint
+from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import BackendError, ConnectFailed, DeadlineExceeded, Overloaded, Unavailable
 from gateway.core.limits import Limits
@@ -264,7 +265,9 @@ class Doubling:
 
 
 def embedded(engine, signature=SIGNATURE):
-    return EmbeddedBackend("e", {"m": EmbeddedModel(engine, signature)}, instances=1)
+    backend = EmbeddedBackend("e", lambda model, version: EmbeddedModel(engine, signature), instances=1)
+    backend.open("m", "")
+    return backend
 
 
 def test_a_quick_engine_runs_on_the_loop_and_a_slow_batch_in_a_thread(monkeypatch):
@@ -309,7 +312,7 @@ class Checked:
     def __init__(self, *results):
         self.results = list(results)
 
-    async def check(self, model):
+    async def check(self, model, version):
         result = self.results.pop(0)
         if result == "hang":
             await asyncio.Event().wait()
@@ -322,8 +325,10 @@ def test_endpoints_follow_their_checks():
     backend = Checked(None, Unavailable("no model"), "hang", ZeroDivisionError(), None)
 
     async def run():
+        model = ServedModel("m", "1", "", SIGNATURE, 0, (), (endpoint,))
         checker = HealthChecker(
-            [(endpoint, backend)],
+            Catalog([model]),
+            {"b": backend},
             timeout=0.01,
             on_check=lambda checked: states.append((checked.healthy, checked.problem)),
         )
@@ -352,7 +357,7 @@ def test_checks_reach_real_servers():
                 TFServingBackend("f", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10),
             ):
                 try:
-                    await backend.check("m")
+                    await backend.check("m", "1")
                     results.append("ok")
                 except (Unavailable, ConnectFailed) as error:
                     results.append(error.message)

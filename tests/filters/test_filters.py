@@ -140,11 +140,10 @@ def test_an_expired_request_is_not_sent():
 
 def test_route_finds_the_models_stack_and_checks_the_version():
     inner = Recording()
-    model = ServedModel("m", "1", "", SIGNATURE, 8, (), ())
-    route = Route(Catalog([model]), {"m": inner})
+    route = Route(Catalog([ServedModel("m", "1", "", SIGNATURE, 8, (), (), service=inner)]))
     call(route, request())
     call(route, request(version="1"))
-    assert len(inner.requests) == 2
+    assert [message.version for message in inner.requests] == ["1", "1"]
     with pytest.raises(ModelNotFound, match="no version '2'; served: 1"):
         call(route, request(version="2"))
     with pytest.raises(ModelNotFound, match="unknown model 'q'; served: m"):
@@ -164,7 +163,7 @@ def validated(answer=None, max_batch=8):
     async def inner(message):
         return two_outputs(message) if answer is None else answer
 
-    return Validate(inner, SIGNATURE, "1", max_batch)
+    return Validate(inner, ServedModel("m", "1", "", SIGNATURE, max_batch, (), ()))
 
 
 def test_validate_orders_and_selects_outputs_and_names_the_answer_as_asked():
@@ -176,7 +175,7 @@ def test_validate_orders_and_selects_outputs_and_names_the_answer_as_asked():
 
 def test_validate_refuses_before_the_backend():
     inner = Recording()
-    service = Validate(inner, SIGNATURE, "1", 2)
+    service = Validate(inner, ServedModel("m", "1", "", SIGNATURE, 2, (), ()))
     for message, problem in [
         (request(array=np.zeros((1, 3), np.float32)), "shape"),
         (request(outputs=("q",)), "unknown output 'q'"),

@@ -10,7 +10,7 @@ from gateway.telemetry.metrics import BUCKETS, OTHER, GatewayMetrics
 
 @pytest.fixture
 def metrics():
-    return GatewayMetrics(["m"], ["b"])
+    return GatewayMetrics(["b"], ["m"])
 
 
 def value(metrics, name, **labels):

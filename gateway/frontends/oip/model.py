@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core.catalog import ServedModel
+from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.datatypes import Datatype
 from gateway.core.signatures import TensorSpec
 from gateway.core.statistics import Duration
+from gateway.frontends.server import Server
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
 _CONFIG_TYPE = {datatype: f"TYPE_{datatype}" for datatype in Datatype} | {Datatype.BYTES: "TYPE_STRING"}
 
 
-def model_metadata(model: ServedModel) -> dict[str, Any]:
+def server_metadata(server: Server) -> dict[str, Any]:
+    """The server's metadata document."""
+    return {"name": server.name, "version": server.version, "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(catalog: Catalog, name: str, version: str = "") -> dict[str, Any]:
     """The model's metadata document."""
+    model = catalog.get(name, version)
     return {
         "name": model.name,
-        "versions": [model.version],
+        "versions": [served.version for served in catalog.versions(name)],
         "platform": model.platform,
         "inputs": [_tensor_metadata(spec) for spec in model.signature.inputs],
         "outputs": [_tensor_metadata(spec) for spec in model.signature.outputs],
@@ -41,8 +48,14 @@ def model_config(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def model_statistics(model: ServedModel) -> dict[str, Any]:
-    """The model's statistics document; durations are ``{"count", "ns"}``."""
+def statistics(catalog: Catalog, name: str = "", version: str = "") -> list[dict[str, Any]]:
+    """The statistics documents of one version, of all versions of a model, or of all models."""
+    if version:
+        return [_model_statistics(catalog.get(name, version))]
+    return [_model_statistics(model) for model in (catalog.versions(name) if name else catalog)]
+
+
+def _model_statistics(model: ServedModel) -> dict[str, Any]:
     statistics = model.statistics
     return {
         "name": model.name,

@@ -1,0 +1,104 @@
+"""One protocol over gRPC: a table of operations and a handler for each, made into services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import grpc
+
+from gateway.core.errors import GatewayError, Unsupported
+from gateway.core.limits import Limits
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
+from gateway.frontends.authorization import Caller
+from gateway.frontends.grpc_edge import Gate, abort_with, report, request_context
+from gateway.frontends.operations import Access, Operation, bound
+from gateway.frontends.server import Server
+
+Unary = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+# ``stream`` methods get the messages as they come; one that takes a single message reads just that.
+Stream = Callable[[AsyncIterator[bytes], grpc.aio.ServicerContext], AsyncIterator[bytes]]
+Handler = Unary | Stream
+
+
+class GRPCDoor:
+    """Base of the doors. A subclass sets ``operations``, whose paths are ``package.Service/Method``."""
+
+    operations: ClassVar[Sequence[Operation]]
+
+    def __init__(self, server: Server, gate: Gate) -> None:
+        self.server = server
+        self._gate = gate
+
+    def handlers(self) -> Mapping[tuple[str, str], Handler]:
+        """A handler for each implemented operation, by its key."""
+        raise NotImplementedError
+
+    @property
+    def services(self) -> list[str]:
+        """Full names of the services."""
+        return list(dict.fromkeys(operation.path.partition("/")[0] for operation in self.operations))
+
+    def generic_handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """What the gRPC server needs, one for each service."""
+        methods: dict[str, dict[str, grpc.RpcMethodHandler]] = {service: {} for service in self.services}
+        for operation, handler in bound(self.operations, self.handlers()):
+            service, _, name = operation.path.partition("/")
+            methods[service][name] = self._method(operation, handler)
+        return tuple(grpc.method_handlers_generic_handler(service, found) for service, found in methods.items())
+
+    def infer(
+        self,
+        protocol: str,
+        decode: Callable[[bytes, RequestContext, Limits], InferRequest],
+        encode: Callable[[InferResponse], bytes],
+    ) -> Unary:
+        """A handler that answers inferences; ``decode`` and ``encode`` are the protocol's codec."""
+
+        async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            call = request_context(protocol, context)
+            try:
+                return encode(await self.server.infer(decode(data, call, self.server.limits)))
+            except GatewayError as error:
+                if not call.served_by:
+                    self.server.rejected(error.reason)
+                raise
+            finally:
+                report(context, call)
+
+        return infer
+
+    def _method(self, operation: Operation, handler: Any) -> grpc.RpcMethodHandler:
+        async def unary(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            try:
+                self._admit(operation, context)
+                answer: bytes = await handler(data, context)
+                return answer
+            except Exception as error:
+                return await abort_with(context, error)
+
+        async def stream(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            try:
+                self._admit(operation, context)
+                async for answer in handler(messages, context):
+                    yield answer
+            except Exception as error:
+                await abort_with(context, error)
+
+        if operation.method == "stream":
+            return grpc.stream_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(unary)
+
+    def _admit(self, operation: Operation, context: grpc.aio.ServicerContext) -> None:
+        self._gate.enter()
+        if operation.access is Access.ADMIN:
+            self.server.authorization.require_admin(_caller(context))
+        if operation.missing:
+            raise Unsupported(operation.missing)
+
+
+def _caller(context: grpc.aio.ServicerContext) -> Caller:
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    # "ipv4:127.0.0.1:5000" or "ipv6:%5B::1%5D:5000"
+    address = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+    return Caller(address, metadata.get("authorization", ""))

@@ -1,0 +1,119 @@
+"""One protocol over HTTP: a table of operations, a handler for each, and a dialect for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import orjson
+
+from gateway.core import errors
+from gateway.core.messages import RequestContext
+from gateway.frontends import hints
+from gateway.frontends.asgi import Headers, header_text
+from gateway.frontends.authorization import Caller
+from gateway.frontends.operations import Operation
+from gateway.frontends.server import Server
+
+JSON: Headers = [(b"content-type", b"application/json")]
+
+# The most specific class wins; see the tree in gateway.core.errors.
+STATUS: dict[type[errors.GatewayError], int] = {
+    errors.InvalidRequest: 400,
+    errors.PayloadTooLarge: 413,
+    errors.NotFound: 404,
+    errors.Unauthenticated: 401,
+    errors.PermissionDenied: 403,
+    errors.Conflict: 409,
+    errors.Unsupported: 501,
+    errors.DeadlineExceeded: 504,
+    errors.Unavailable: 503,
+    errors.BackendError: 500,
+}
+
+
+def lookup(table: Mapping[type[errors.GatewayError], int], error: errors.GatewayError) -> int:
+    """The entry of ``table`` for the most specific class of ``error``; 500 where it has none."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), 500)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One HTTP request.
+
+    Attributes:
+        parameters: the named parts of the path, unquoted.
+        query: the query string, as it came.
+        headers: by name in lower case.
+        body: whole and decompressed.
+        caller: where it comes from.
+        context: of an inference; its measurements go into the answer's headers.
+    """
+
+    parameters: Mapping[str, str]
+    query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    caller: Caller
+    context: RequestContext | None = None
+
+    def infer_context(self, protocol: str) -> RequestContext:
+        """The context of an inference over ``protocol``, from the hints in the headers.
+
+        Raises:
+            InvalidRequest: a hint is malformed.
+        """
+        self.context = RequestContext(protocol)
+        timeout = header_text(self.headers, b"x-gateway-timeout-ms")
+        self.context.timeout = None if timeout is None else hints.parse_timeout(timeout)
+        self.context.backend = header_text(self.headers, b"x-gateway-backend") or ""
+        self.context.traceparent = header_text(self.headers, b"traceparent") or ""
+        return self.context
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    body: bytes
+    headers: Headers
+    status: int = 200
+
+
+Handler = Callable[[Exchange], Awaitable[Reply]]
+
+
+def json_reply(document: Any, status: int = 200) -> Reply:
+    """An answer of ``document`` as JSON."""
+    return Reply(orjson.dumps(document), JSON, status)
+
+
+class HTTPDoor:
+    """Base of the doors. A subclass sets the tables and implements ``handlers``, and ``error_body`` where it differs.
+
+    Attributes:
+        operations: what the door offers; inference first, as routes are searched in this order.
+        segment: pattern of a ``{name}`` in a path.
+        statuses: HTTP status by error.
+    """
+
+    operations: ClassVar[Sequence[Operation]]
+    segment: ClassVar[str] = r"[^/]+"
+    statuses: ClassVar[Mapping[type[errors.GatewayError], int]] = STATUS
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def handlers(self) -> Mapping[tuple[str, str], Handler]:
+        """A handler for each implemented operation, by its key."""
+        raise NotImplementedError
+
+    def error_body(self, status: int, message: str, error: errors.GatewayError | None) -> bytes:  # noqa: ARG002
+        """The body of an error answer; ``error`` is None for an unknown path (404) and a wrong verb (405)."""
+        return orjson.dumps({"error": message})
+
+    def refuse(self, error: errors.GatewayError) -> Reply:
+        """The answer to a request that failed with ``error``."""
+        status = lookup(self.statuses, error)
+        return Reply(self.error_body(status, error.message, error), JSON, status)
