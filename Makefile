@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install models matrix demo test up check format bench protos clean
+.PHONY: help install models matrix demo test up check format bench clients protos docs fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,8 +51,19 @@ format: $(READY) ## Format the code
 bench: models ## Measure what the gateway adds and compare the frameworks
 	scripts/bench $(BIN)
 
+clients: models ## Run other projects' clients and examples, unmodified, against the gateway
+	$(BIN)/python scripts/clients .clients
+
 protos: $(READY) ## Compile the .proto files
 	$(BIN)/python -m gateway.protos.compile
 
+docs: $(READY) ## Write the tables of docs/protocols.md and docs/openapi.json from the code
+	$(BIN)/python scripts/protocols
+	$(BIN)/python scripts/openapi
+
+FUZZ_SECONDS ?= 120
+fuzz: $(READY) ## Fuzz the codecs and both ports for FUZZ_SECONDS seconds
+	$(BIN)/python scripts/fuzz $(FUZZ_SECONDS)
+
 clean: ## Remove the environment, the built models and all that was written while running
-	rm -rf $(VENV) .models .matrix .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .models .matrix .clients .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

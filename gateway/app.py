@@ -23,7 +23,14 @@ from gateway import __version__, config
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
 from gateway.backends.health import HealthChecker
 from gateway.backends.oip import OIPBackend
+from gateway.backends.oip_grpc import OIPOverGRPC
+from gateway.backends.oip_http import OIPOverHTTP
+from gateway.backends.oip_transport import OIPTransport
 from gateway.backends.tfserving import TFServingBackend
+from gateway.backends.tfserving_control import TFServingControl
+from gateway.backends.tfserving_grpc import TFServingOverGRPC
+from gateway.backends.tfserving_rest import TFServingOverREST
+from gateway.backends.tfserving_transport import TFServingTransport
 from gateway.backends.torchserve import TorchServeBackend
 from gateway.config_file import ConfigError
 from gateway.core.backend import Backend, Endpoint
@@ -36,10 +43,13 @@ from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.server import Server
+from gateway.frontends.shared_memory import SharedMemoryRegions
 from gateway.repository import ModelRepository
 from gateway.stack import build_stack
+from gateway.telemetry.logs import LOGS
 from gateway.telemetry.metrics import GatewayMetrics
 from model_store.engines import open_engine
+from model_store.engines.capabilities import CAPABILITIES
 from model_store.manifest import verify_checksums
 from model_store.store import ModelStore
 
@@ -59,6 +69,7 @@ class App:
 
     Raises:
         StoreError: the model store lacks a model, or an artefact is damaged.
+        ConfigError: a setting does not fit what is in the store.
     """
 
     def __init__(self, settings: config.GatewayConfig) -> None:
@@ -85,6 +96,8 @@ class App:
             limits=Limits(**settings.limits.model_dump()),
             rejected=self.metrics.rejected,
             authorization=Authorization(_token(settings.control.token_file), loopback=settings.control.loopback),
+            logs=LOGS,
+            shared_memory=SharedMemoryRegions() if settings.shared_memory else None,
         )
         self._stop = asyncio.Event()
 
@@ -96,12 +109,13 @@ class App:
         Raises:
             ListenError: a port is taken.
         """
-        settings = self._settings
-        http = HTTPServer(HTTPApp(self._server, settings.protocols), drain_timeout=settings.drain.timeout)
-        metrics = HTTPServer(prometheus_client.make_asgi_app(self.metrics.registry), drain_timeout=1)
+        settings, limits = self._settings, self._server.limits
+        doors = HTTPApp(self._server, settings.protocols)
+        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits)
+        metrics = HTTPServer(prometheus_client.make_asgi_app(self.metrics.registry), drain_timeout=1, limits=limits)
         admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
-        doors = HTTPApp(admin_server, settings.protocols)
-        admin = HTTPServer(admin_app(admin_server, _describe(settings), doors), drain_timeout=1)
+        admin_doors = HTTPApp(admin_server, settings.protocols)
+        admin = HTTPServer(admin_app(admin_server, _describe(settings), admin_doors), drain_timeout=1, limits=limits)
         grpc_server = GRPCServer(self._server, settings.protocols)
         http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
         addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
@@ -114,15 +128,19 @@ class App:
             await server.start()
         await grpc_server.start()
         await grpc_server.set_ready(self._server.ready)
-        checks = asyncio.create_task(self._check_health(grpc_server), name="health-checks")
+        # Apart: a server that hangs when it is asked for its models must not delay the checks of the others.
+        watching = [
+            asyncio.create_task(self._check_health(grpc_server), name="health-checks"),
+            asyncio.create_task(self._keep_learning(), name="learning"),
+        ]
         _settle_garbage_collector()
         on_ready(addresses)
 
         await self._stop.wait()
         await self._drain(http, grpc_server)
-        checks.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await checks
+        for task in watching:
+            task.cancel()
+        await asyncio.wait(watching)
         await asyncio.gather(*(server.stop() for name, server in http_servers.items() if name != "http"))
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
         self._preparing.shutdown(wait=False, cancel_futures=True)
@@ -143,9 +161,13 @@ class App:
     async def _check_health(self, grpc_server: GRPCServer) -> None:
         while True:
             await asyncio.sleep(self._settings.health.interval)
-            await self._repository.learn()
             await self._checker.check_all()
             await grpc_server.set_ready(self._server.ready)
+
+    async def _keep_learning(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.health.interval)
+            await self._repository.learn()
 
     def _record_check(self, endpoint: Endpoint) -> None:
         self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
@@ -177,16 +199,43 @@ def _settle_garbage_collector() -> None:
 
 
 def _build_backend(name: str, settings: config.Backend, whole: config.GatewayConfig) -> Backend:
-    timeout, max_body = settings.timeout, whole.limits.body_bytes
+    max_body = whole.limits.body_bytes
     match settings:
         case config.TorchServeBackend():
-            return TorchServeBackend(name, settings.url, settings.token_file, timeout=timeout, max_body=max_body)
+            return TorchServeBackend.from_config(name, settings, max_body=max_body)
         case config.TFServingBackend():
-            return TFServingBackend(name, settings.grpc, timeout=timeout, max_body=max_body)
+            return _tfserving(name, settings, max_body)
         case config.OIPBackend():
-            return OIPBackend(name, settings.url, timeout=timeout, max_body=max_body)
+            return OIPBackend(name, _oip_transport(name, settings, max_body))
         case config.EmbeddedBackend():
-            return EmbeddedBackend(name, _engine_opener(name, settings, whole), instances=settings.instances)
+            return EmbeddedBackend(
+                name,
+                _engine_opener(name, settings, whole),
+                instances=settings.instances,
+                queue_size=settings.queue_size,
+                capabilities=CAPABILITIES[settings.engine],
+            )
+
+
+def _tfserving(name: str, settings: config.TFServingBackend, max_body: int) -> TFServingBackend:
+    timeout = settings.timeout
+    transport: TFServingTransport
+    if settings.protocol == "rest":
+        transport = TFServingOverREST(name, settings.url or "", timeout=timeout, max_body=max_body)
+    else:
+        transport = TFServingOverGRPC(name, settings.grpc or "", timeout=timeout, max_body=max_body)
+    if settings.model_control is None:
+        return TFServingBackend(name, transport)
+    base_paths = settings.model_control.base_paths
+    control = TFServingControl(name, settings.grpc or "", base_paths, timeout=timeout, max_body=max_body)
+    return TFServingBackend(name, transport, control)
+
+
+def _oip_transport(name: str, settings: config.OIPBackend, max_body: int) -> OIPTransport:
+    timeout = settings.timeout
+    if settings.protocol == "grpc":
+        return OIPOverGRPC(name, settings.grpc or "", timeout=timeout, max_body=max_body)
+    return OIPOverHTTP(name, settings.url or "", timeout=timeout, max_body=max_body, binary=settings.binary)
 
 
 def _engine_opener(

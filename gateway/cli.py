@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -60,6 +60,8 @@ def serve(config: ConfigOption = None) -> None:
     configure_logging()
     try:
         uvloop.run(run(settings))
+    except ConfigError as error:
+        _fail(str(error), 2)
     except (ListenError, StoreError) as error:
         _fail(str(error), 1)
 
@@ -68,6 +70,16 @@ def serve(config: ConfigOption = None) -> None:
 def check_config(config: ConfigOption = None) -> None:
     """Check a configuration and say what it would start; exit code 2 when it is wrong."""
     settings = _load(config)
+    from gateway.repository import check_labels
+    from model_store.errors import StoreError
+    from model_store.store import ModelStore
+
+    try:
+        check_labels(settings, ModelStore(settings.model_store))
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except StoreError:
+        pass  # its models are yet to be built
     backends = ", ".join(f"{name} ({backend.kind})" for name, backend in settings.backends.items())
     _out.print(f"{config or 'default configuration'}: ok; backends: {backends or 'none'}", soft_wrap=True)
 
@@ -121,21 +133,48 @@ def models(config: RunningOption = None, as_json: JsonOption = False) -> None:
     from gateway.client import ClientError, get_json
 
     try:
-        names = asyncio.run(get_json(_http(settings), "/v2/models"))["models"]
         backends = asyncio.run(get_json(_admin(settings), "/backends"))
     except ClientError as error:
         _fail(str(error), 1)
-    ready = {
-        name: {key: backend["models"][name] for key, backend in backends.items() if name in backend["models"]}
-        for name in names
-    }
+    ready: dict[str, dict[str, Any]] = {}
+    for key, backend in backends.items():
+        for name, state in backend["models"].items():
+            ready.setdefault(name, {})[key] = state
     if as_json:
         print(json.dumps(ready))
         return
-    table = Table("model", "backend", "ready", "problem")
-    for name, served in ready.items():
-        for key, state in served.items():
-            table.add_row(name, key, "yes" if state["ready"] else "no", state["problem"])
+    table = Table("model", "version", "backend", "ready", "problem")
+    for name, served in sorted(ready.items()):
+        for key, model in served.items():
+            for version, state in model["versions"].items():
+                table.add_row(name, version, key, "yes" if state["ready"] else "no", state["problem"])
+    _out.print(table)
+
+
+@app.command(epilog="Example: gateway operations --json")
+def operations(as_json: JsonOption = False) -> None:
+    """List every operation of every protocol: who may use it, and whether it is implemented."""
+    from gateway.operations_table import entries
+
+    rows = [
+        {
+            "protocol": entry.protocol,
+            "transport": entry.transport,
+            "method": entry.operation.method,
+            "path": entry.operation.path,
+            "summary": entry.operation.summary,
+            "access": entry.operation.access.value,
+            "missing": entry.operation.missing,
+        }
+        for entry in entries()
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("protocol", "operation", "who", "implemented")
+    for row in rows:
+        name = row["path"] if row["transport"] == "gRPC" else f"{row['method']} {row['path']}"
+        table.add_row(row["protocol"], Text(name, overflow="fold"), row["access"], row["missing"] or "yes")
     _out.print(table)
 
 

@@ -1,21 +1,40 @@
-"""A model's declared preprocessing as the data plane needs it: off the event loop, with the gateway's errors."""
+"""A model's declared pre- and postprocessing as the data plane needs it: with the gateway's types and errors."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 import structlog
 
 from gateway.core.errors import InvalidRequest
-from gateway.core.preparation import Prepare
+from gateway.core.preparation import Classify, Prepare, Takes
 from gateway.core.tensors import Tensor
 from model_store.errors import InvalidInput, MissingPackage
 from model_store.processing.processor import Processor
+from model_store.processing.steps import TopK, takes
 from model_store.store import StoredModel
 
 _log = structlog.get_logger()
+
+
+def taken(model: StoredModel) -> Takes:
+    """What ``model`` can be given beside its tensors."""
+    return takes(model.manifest.preprocessing)
+
+
+def classification(model: StoredModel) -> Classify | None:
+    """What makes classes of ``model``'s outputs; None when its manifest does not ask for them."""
+    if not any(isinstance(step, TopK) for step in model.manifest.postprocessing):
+        return None
+    processor = Processor(model.directory, model.manifest)
+
+    def classify(outputs: Sequence[Tensor], /) -> list[Mapping[str, float]]:
+        rows = processor.top_classes({output.name: output.to_numpy() for output in outputs})
+        return [{found.label: found.probability for found in row} for row in rows]
+
+    return classify
 
 
 def preparation(model: StoredModel, pool: Executor) -> Prepare | None:

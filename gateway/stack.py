@@ -1,8 +1,7 @@
 """The whole path of a request, from top to bottom, built once at start.
 
-trace → metrics → deadline → route ┬→ statistics → process → validate → retry → balance ┬→ capable → attempt metrics
-                                   └→ … one for each model                              │  → backend
-                                                                                        └→ … one for each backend
+trace → metrics → deadline → route ┬→ statistics → process → validate → retry → balance ┬→ attempt metrics → backend
+                                   └→ … one for each model                              └→ … one for each backend
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.service import Service
 from gateway.filters.attempt_metrics import AttemptMetrics
-from gateway.filters.balance import Balance
-from gateway.filters.capable import Capable
+from gateway.filters.balance import Balance, Candidate
 from gateway.filters.deadline import Deadline
 from gateway.filters.metrics import Metrics
 from gateway.filters.process import Process
@@ -38,8 +36,7 @@ def build_stack(catalog: Catalog, metrics: GatewayMetrics, *, default_timeout: f
 def with_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: GatewayMetrics) -> ServedModel:
     """``model`` with its own part of the stack."""
     service: Service = Balance(
-        model.name,
-        [(endpoint, _attempt(endpoint, backends[endpoint.backend], metrics)) for endpoint in model.endpoints],
+        model.name, [_candidate(endpoint, backends[endpoint.backend], metrics) for endpoint in model.endpoints]
     )
     service = RetryOnConnectFailure(service, metrics)  # above balance, so that the second try chooses anew
     service = Validate(service, model)  # before anything is sent
@@ -49,7 +46,6 @@ def with_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: Gat
     return replace(model, service=service)
 
 
-def _attempt(endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics) -> Service:
+def _candidate(endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics) -> Candidate:
     # Attempt metrics stand next to the wire: they see one backend and none of the gateway's own waiting.
-    service: Service = AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend))
-    return Capable(service, endpoint.backend, backend.capabilities)  # a refusal is no attempt
+    return Candidate(endpoint, backend, AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend)))

@@ -23,6 +23,7 @@ from loadtest.command import (
     run_until_stopped,
 )
 from loadtest.progress import console_progress
+from loadtest.report.codecs_table import codecs_table
 from loadtest.report.frameworks_table import frameworks_table
 from loadtest.report.html import save_page
 from loadtest.report.summary_json import summary_document
@@ -30,6 +31,7 @@ from loadtest.report.table import report_tables
 from loadtest.results import Report, ResultsError, load_report, save_report
 from loadtest.samples import SamplesError, measured_model
 from loadtest.scenarios import overhead as overhead_scenario
+from loadtest.scenarios.codecs import run_codecs
 from loadtest.scenarios.compare import Loads, run_compare
 from loadtest.scenarios.frameworks import run_frameworks
 from loadtest.stack_state import StackError
@@ -177,6 +179,20 @@ def frameworks(
         raise typer.Exit(INTERRUPTED)
     if any(one.problem for one in report.frameworks):
         raise typer.Exit(FAILURE)
+
+
+@app.command(epilog="Example: loadtest codecs --json")
+def codecs(
+    rounds: Annotated[int, typer.Option(min=1, help="Blocks of each measurement; intervals need 6.")] = 11,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the reading and writing of each wire form of a tensor, in process."""
+    report = run_codecs(rounds=rounds, seed=_seed(seed), progress=console_progress(err))
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+    else:
+        out.print(codecs_table(report))
 
 
 @app.command(epilog="Example: loadtest report reports/digits-mlp-20260131-120000.json")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.perf_analyzer import find_perf_analyzer
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of onnxruntime
 
@@ -29,6 +30,7 @@ def _has_gpu():
 # Marker → what is missing, and how to find out whether it is there.
 REQUIREMENTS = {
     "needs_gpu": ("a CUDA device", _has_gpu),
+    "needs_perf_analyzer": ("perf_analyzer on the search path or in $PERF_ANALYZER", find_perf_analyzer),
 }
 _not_run = {}
 

@@ -66,7 +66,7 @@ def test_a_bad_configuration_is_named_and_ends_with_2(config, command, line, pro
         (["infer"], 2, "Missing argument"),
         (["infer", "m", "--image", "a", "--protocol", "smtp"], 2, "smtp"),
         (["infer", "m", "--image", "a"], 1, "model 'm' is not in the store"),
-        (["models"], 1, "no gateway answers at 127.0.0.1:1; start one with: gateway up"),
+        (["models"], 1, "no gateway answers at 127.0.0.1:2; start one with: gateway up"),
         (["launch"], 2, "No such command"),
     ],
 )

@@ -6,16 +6,19 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
+from gateway.backends.engine_queue import EngineQueue
 from gateway.core.backend import Backend
-from gateway.core.datatypes import NUMPY_DTYPE
-from gateway.core.errors import BackendError, Unavailable
+from gateway.core.capabilities import EVERYTHING, Capabilities
+from gateway.core.datatypes import NUMPY_DTYPE, Datatype
+from gateway.core.errors import BackendError, GatewayError, Unavailable
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.signatures import Signature
 from gateway.core.tensors import Tensor
@@ -40,7 +43,14 @@ class EmbeddedModel:
 
     def __init__(self, engine: Engine, signature: Signature) -> None:
         self.run = engine.run
+        self._datatypes = {spec.name: spec.datatype for spec in signature.outputs}
         self._seconds_per_row = _time_one_row(engine, signature)
+
+    def tensor(self, name: str, array: npt.NDArray[Any]) -> Tensor:
+        """The output ``name``; a BF16 one is an array of bit patterns."""
+        tensor = Tensor.from_numpy(name, array)
+        is_half = self._datatypes.get(name) is Datatype.BF16 and tensor.datatype is Datatype.UINT16
+        return replace(tensor, datatype=Datatype.BF16) if is_half else tensor
 
     def is_quick(self, rows: int) -> bool:
         """Whether a run of ``rows`` is expected to take less than INLINE_SECONDS."""
@@ -65,16 +75,26 @@ def _time_one_row(engine: Engine, signature: Signature) -> float:
 class EmbeddedBackend(Backend):
     """Runs engines, by model and version: slow ones in ``instances`` threads, so that the event loop stays free.
 
-    ``open_model`` makes one engine ready and may take long.
+    At most ``queue_size`` requests wait for one of the threads, the most urgent in front; see ``EngineQueue``.
+    ``open_model`` makes one engine ready and may take long; ``capabilities`` are the engine's.
     """
 
     kind = "embedded"
 
-    def __init__(self, name: str, open_model: Callable[[str, str], EmbeddedModel], *, instances: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        open_model: Callable[[str, str], EmbeddedModel],
+        *,
+        instances: int,
+        queue_size: int = 1000,
+        capabilities: Capabilities = EVERYTHING,
+    ) -> None:
         self.name = name
+        self.capabilities = capabilities
         self._open = open_model
         self._models: dict[tuple[str, str], EmbeddedModel] = {}
-        self._pool = ThreadPoolExecutor(instances, thread_name_prefix=f"engine-{name}")
+        self._queue = EngineQueue(name, slots=instances, capacity=queue_size)
 
     def open(self, model: str, version: str) -> None:
         """Make ``model`` ready, before the event loop runs; raises what the engine and the store raise."""
@@ -90,7 +110,9 @@ class EmbeddedBackend(Backend):
             if model.is_quick(rows):
                 outputs = model.run(inputs)
             else:
-                outputs = await asyncio.get_running_loop().run_in_executor(self._pool, model.run, inputs)
+                outputs = await self._queue.run(request.context, partial(model.run, inputs))
+        except GatewayError:
+            raise
         except Exception as error:
             # A framework's message may hold paths and addresses: it goes into our log and not to the client.
             _log.error("engine failed", backend=self.name, model=request.model, error=str(error)[:2000])
@@ -98,7 +120,7 @@ class EmbeddedBackend(Backend):
         return InferResponse(
             request.model,
             request.version,
-            tuple(Tensor.from_numpy(name, np.asarray(array)) for name, array in outputs.items()),
+            tuple(model.tensor(name, np.asarray(array)) for name, array in outputs.items()),
         )
 
     async def check(self, model: str, version: str) -> None:
@@ -117,7 +139,7 @@ class EmbeddedBackend(Backend):
         self._models.pop((model, version), None)
 
     async def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._queue.close()
 
 
 def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

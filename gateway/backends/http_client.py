@@ -43,6 +43,10 @@ class HTTPClient:
         """POST ``body`` to ``path``; raises as ``get``."""
         return await self._exchange("POST", path, body, headers)
 
+    async def delete(self, path: str, headers: Mapping[str, str]) -> HTTPAnswer:
+        """DELETE ``path``; raises as ``get``."""
+        return await self._exchange("DELETE", path, b"", headers)
+
     async def close(self) -> None:
         """Close all connections that are not in use."""
         while self._idle:

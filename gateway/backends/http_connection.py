@@ -104,7 +104,8 @@ class HTTPConnection(asyncio.Protocol):
         if self._answer is None:  # nobody asked: whatever comes next could not be told from an answer
             self.close()
             return
-        self.reusable = self._parser.should_keep_alive()
+        # Servers on uvicorn (MLServer, KServe) close the connection after an unforeseen failure, without saying so.
+        self.reusable = self._parser.should_keep_alive() and self._parser.get_status_code() != 500
         self._complete()
         if not self.reusable and self._transport is not None:
             self._transport.close()

@@ -1,81 +1,87 @@
-"""TensorFlow Serving over gRPC."""
+"""TensorFlow Serving, real or ours."""
 
 from __future__ import annotations
 
-import grpc
-import structlog
+import contextlib
+from dataclasses import replace
 
-from gateway.codecs import tfs_grpc
-from gateway.core.backend import Backend
-from gateway.core.errors import (
-    BackendError,
-    ConnectFailed,
-    ConnectionLost,
-    DeadlineExceeded,
-    GatewayError,
-    Overloaded,
-    Unavailable,
-)
+from gateway.backends.tfserving_control import TFServingControl
+from gateway.backends.tfserving_transport import TFServingTransport
+from gateway.codecs.tfs_metadata import default_name
+from gateway.codecs.tfs_model_spec import DEFAULT_SIGNATURE
+from gateway.codecs.tfs_status import AVAILABLE
+from gateway.core.backend import Backend, ModelDescription
+from gateway.core.errors import GatewayError, Unavailable, Unsupported
 from gateway.core.messages import InferRequest, InferResponse
-
-_log = structlog.get_logger()
-
-_ERRORS: dict[grpc.StatusCode, type[GatewayError]] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
-    grpc.StatusCode.UNAVAILABLE: ConnectionLost,
-}
+from gateway.core.signatures import Signature
 
 
 class TFServingBackend(Backend):
-    """One TensorFlow Serving, real or ours. ``timeout`` bounds one call, in seconds."""
+    """One server behind ``transport``. It does not list its models: the configuration names them.
+
+    ``control`` is None for a server whose models are not changed from here.
+    """
 
     kind = "tfserving"
 
-    def __init__(self, name: str, target: str, *, timeout: float, max_body: int) -> None:
+    def __init__(self, name: str, transport: TFServingTransport, control: TFServingControl | None = None) -> None:
         self.name = name
-        self._timeout = timeout
-        self._channel = grpc.aio.insecure_channel(
-            target,
-            options=(
-                ("grpc.max_receive_message_length", max_body),
-                ("grpc.max_send_message_length", max_body),
-                # A restarted server should be found within a health check or two, not after two minutes.
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 1000),
-                ("grpc.enable_http_proxy", 0),
-            ),
-        )
-        self._predict = self._channel.unary_unary(tfs_grpc.PREDICT_METHOD)
-        self._status = self._channel.unary_unary(tfs_grpc.MODEL_STATUS_METHOD)
+        self.capabilities = transport.capabilities
+        self._transport = transport
+        self._control = control
+        # What a client gets who names no signature, where that is not the server's own default.
+        self._defaults: dict[tuple[str, str], str] = {}
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
-        metadata = (("traceparent", request.context.traceparent),)
-        try:
-            answer = await self._predict(
-                tfs_grpc.encode_predict_request(request), timeout=self._timeout, metadata=metadata
-            )
-        except grpc.aio.AioRpcError as error:
-            raise self._mapped(error) from None
-        return tfs_grpc.decode_predict_response(answer)
+        if not request.signature and (default := self._defaults.get((request.model, request.version))):
+            request = replace(request, signature=default)
+        return await self._transport.infer(request)
 
-    async def check(self, model: str, version: str) -> None:  # noqa: ARG002
-        try:
-            answer = await self._status(tfs_grpc.encode_status_request(model), timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
-            raise Unavailable(f"status not available ({error.code().name})") from None
-        if not tfs_grpc.decode_status_response(answer):
-            raise Unavailable("no version is available")
+    async def check(self, model: str, version: str) -> None:
+        statuses = await self._transport.status(model, version)
+        if not any(status.state == AVAILABLE for status in statuses):
+            states = ", ".join(f"{status.version}: {status.state}" for status in statuses)
+            raise Unavailable(f"no version is available ({states or 'none is known'})")
 
     async def close(self) -> None:
-        await self._channel.close()
+        await self._transport.close()
+        if self._control is not None:
+            await self._control.close()
 
-    def _mapped(self, error: grpc.aio.AioRpcError) -> GatewayError:
-        details = error.details() or ""
-        if error.code() is grpc.StatusCode.UNAVAILABLE and details.startswith("failed to connect"):
-            return ConnectFailed(f"backend {self.name!r} refused the connection")
-        # The text may hold the upstream's internals: it goes into our log and not to the client.
-        _log.warning("backend refused", backend=self.name, code=error.code().name, details=details[:500])
-        kind = _ERRORS.get(error.code(), BackendError)
-        return kind(f"backend {self.name!r} did not answer ({error.code().name})")
+    async def describe(self, model: str) -> ModelDescription:
+        statuses = await self._transport.status(model, "")
+        available = [str(status.version) for status in statuses if status.state == AVAILABLE]
+        if not available:
+            raise Unavailable(f"backend {self.name!r}: no version of model {model!r} is available")
+        older: list[ModelDescription] = []
+        for version in available[:-1]:
+            with contextlib.suppress(GatewayError):  # the latest one decides
+                older.append(await self._describe(model, version))
+        return replace(await self._describe(model, available[-1]), older=tuple(older))
+
+    async def load(self, model: str, version: str) -> None:  # noqa: ARG002 - a model is loaded with all its versions
+        await self._model_control().load(model)
+
+    async def unload(self, model: str, version: str) -> None:  # noqa: ARG002
+        await self._model_control().unload(model)
+
+    async def _describe(self, model: str, version: str) -> ModelDescription:
+        learned = await self._transport.signatures(model, version)
+        default = default_name(learned)
+        signature = learned.get(default)
+        if not isinstance(signature, Signature):
+            reason = signature or "; ".join(f"{name!r}: {why}" for name, why in learned.items()) or "it tells of none"
+            raise Unsupported(f"backend {self.name!r}: no signature of model {model!r} can be served: {reason}")
+        if default != DEFAULT_SIGNATURE:
+            self._defaults[model, version] = default
+        return ModelDescription(
+            version=version,
+            platform="tensorflow-serving",
+            signature=signature,
+            signatures={name: each for name, each in learned.items() if isinstance(each, Signature)},
+        )
+
+    def _model_control(self) -> TFServingControl:
+        if self._control is None:
+            raise Unsupported(f"backend {self.name!r}: model_control.base_paths is not configured")
+        return self._control

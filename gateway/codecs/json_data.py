@@ -6,19 +6,36 @@ silently: 1.0 is no integer, 300 no UINT8, 1e300 no FP32. FP16 and BF16 have no 
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from gateway.core.datatypes import NUMPY_DTYPE, Datatype
+from gateway.codecs.json_numbers import rows_type
+from gateway.core.datatypes import Datatype
 from gateway.core.errors import InvalidRequest, Unsupported
 from gateway.core.tensors import Tensor, element_count, join_bytes, split_bytes
 
 _FLOATS = (Datatype.FP32, Datatype.FP64)
 _BINARY_ONLY = (Datatype.FP16, Datatype.BF16)
+_STRUCT_CODE = {
+    Datatype.BOOL: "?",
+    Datatype.UINT8: "B",
+    Datatype.UINT16: "H",
+    Datatype.UINT32: "I",
+    Datatype.UINT64: "Q",
+    Datatype.INT8: "b",
+    Datatype.INT16: "h",
+    Datatype.INT32: "i",
+    Datatype.INT64: "q",
+    Datatype.FP32: "f",
+    Datatype.FP64: "d",
+}
+_SHORT_ROW = 16  # elements; shorter ones are packed together
 
 
 def tensor_from_json(name: str, datatype: Datatype, shape: tuple[int, ...], data: object, field: str) -> Tensor:
@@ -27,32 +44,33 @@ def tensor_from_json(name: str, datatype: Datatype, shape: tuple[int, ...], data
     Raises:
         InvalidRequest: wrong element type, a value out of range, or a count that does not match ``shape``.
     """
-    array = array_from_json(data, datatype, f"{field}.data")
-    if array.size != element_count(shape) or (array.ndim > 1 and array.shape != shape):
-        raise InvalidRequest(
-            f"{field}.data: {array.size} elements of shape {list(array.shape)} do not match shape {list(shape)}"
-        )
-    if datatype is Datatype.BYTES:
-        return Tensor(name, datatype, shape, join_bytes(array.ravel().tolist()))
-    return Tensor(name, datatype, shape, array.tobytes())
+    found, raw = elements_from_json(data, datatype, f"{field}.data")
+    count = element_count(found)
+    if count != element_count(shape) or (len(found) > 1 and found != shape):
+        raise InvalidRequest(f"{field}.data: {count} elements of shape {list(found)} do not match shape {list(shape)}")
+    return Tensor(name, datatype, shape, raw)
 
 
-def array_from_json(data: object, datatype: Datatype, field: str) -> npt.NDArray[Any]:
-    """Nested lists as an array of their own shape; BYTES give an object array of ``str``.
+def elements_from_json(data: object, datatype: Datatype, field: str) -> tuple[tuple[int, ...], bytes]:
+    """The shape of the nested lists in ``data``, and their elements in a tensor's raw form.
+
+    Innermost tuples in place of lists hold elements of the right type: they are what ``rows_type`` was demanded for.
 
     Raises:
         InvalidRequest: no list, ragged, or an element that ``datatype`` cannot hold exactly.
     """
     if datatype in _BINARY_ONLY:
         raise InvalidRequest(f"{field}: {datatype} has no JSON form; use the binary form")
-    depth = _depth(data)
+    depth, typed = _depth(data)
     if depth == 0:
         raise InvalidRequest(f"{field}: an array is expected, got {type(data).__name__}")
-    try:
-        elements = msgspec.convert(data, _list_type(datatype, depth))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{field}: {error}") from None
-    return _to_array(elements, datatype, field)
+    if not typed:
+        try:
+            data = msgspec.convert(data, _rows_type(datatype, depth))
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"{field}: {error}") from None
+    shape, rows = _rows(data, depth, field)
+    return shape, _to_raw(rows, datatype, field)
 
 
 def tensor_to_json(tensor: Tensor) -> Any:
@@ -75,16 +93,17 @@ def tensor_to_json(tensor: Tensor) -> Any:
     return array
 
 
-def _depth(data: object) -> int:
+def _depth(data: object) -> tuple[int, bool]:
+    """How deep lists are nested in ``data``, and whether their elements have been checked, as the tuples tell."""
     depth = 0
     while isinstance(data, list):
         depth += 1
         data = data[0] if data else None
-    return depth
+    return (depth + 1, True) if isinstance(data, tuple) else (depth, False)
 
 
 @cache
-def _list_type(datatype: Datatype, depth: int) -> Any:
+def _rows_type(datatype: Datatype, depth: int) -> Any:
     element: Any = int
     if datatype in _FLOATS:
         element = float
@@ -92,21 +111,38 @@ def _list_type(datatype: Datatype, depth: int) -> Any:
         element = bool
     elif datatype is Datatype.BYTES:
         element = str
-    for _ in range(depth):
-        element = list[element]
-    return element
+    return rows_type(element, depth)
 
 
-def _to_array(elements: Any, datatype: Datatype, field: str) -> npt.NDArray[Any]:
-    dtype = np.dtype(object) if datatype is Datatype.BYTES else NUMPY_DTYPE[datatype]
+def _rows(data: Any, depth: int, field: str) -> tuple[tuple[int, ...], Sequence[tuple[Any, ...]]]:
+    """The shape of ``data``, and its innermost rows in order."""
+    shape: list[int] = []
+    rows: Sequence[Any] = (data,)
+    for level in range(depth):
+        if level:
+            rows = list(chain.from_iterable(rows))
+        sizes = set(map(len, rows))
+        if len(sizes) > 1:
+            raise InvalidRequest(f"{field}: rows differ in length")
+        shape.append(sizes.pop())
+    return tuple(shape), rows
+
+
+def _to_raw(rows: Sequence[Sequence[Any]], datatype: Datatype, field: str) -> bytes:
+    if datatype is Datatype.BYTES:
+        return join_bytes(chain.from_iterable(rows))
+    if len(rows) > 1 and len(rows[0]) < _SHORT_ROW:
+        rows = (_joined(rows),)
+    # Three times as fast as an array of numpy's, which asks every element for its type first.
+    pack = struct.Struct(f"<{len(rows[0])}{_STRUCT_CODE[datatype]}").pack
     try:
-        # Ragged rows raise by themselves, except as objects, where they would become a shorter array of lists.
-        with np.errstate(over="raise"):
-            array = np.array(elements, dtype=dtype)
-    except (OverflowError, FloatingPointError):
+        return b"".join([pack(*row) for row in rows])
+    except (struct.error, OverflowError):
         raise InvalidRequest(f"{field}: a value is out of range for {datatype}") from None
-    except ValueError:
-        raise InvalidRequest(f"{field}: rows differ in length") from None
-    if datatype is Datatype.BYTES and any(isinstance(element, list) for element in array.ravel().tolist()):
-        raise InvalidRequest(f"{field}: rows differ in length")
-    return array
+
+
+def _joined(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    elements: list[Any] = []
+    for row in rows:
+        elements += row  # twice as fast as itertools.chain where rows are short
+    return elements

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
+from gateway.codecs.oip_parameters import EMPTY_FINAL_RESPONSE, own_parameters, take_schedule
+from gateway.codecs.packed import PACKED, packed_bytes, varint
+from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory, Window, parse_window
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype, parse_datatype
-from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge, Unsupported
+from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
 from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, Parameter, RequestContext
-from gateway.core.tensors import Tensor, check_data, checked_shape, element_count, join_bytes
+from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count, join_bytes
 from gateway.protos.loader import message_class
 
 SERVICE = "inference.GRPCInferenceService"
 INFER_METHOD = f"/{SERVICE}/ModelInfer"
+STREAM_METHOD = f"/{SERVICE}/ModelStreamInfer"
 
 _Request = message_class("inference.ModelInferRequest")
 _Response = message_class("inference.ModelInferResponse")
+_StreamResponse = message_class("inference.ModelStreamInferResponse")
+
+_FINAL_RESPONSE = "triton_final_response"
+# Tags of raw_input_contents and raw_output_contents.
+_RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
 
 # Which typed field carries a datatype; FP16 and BF16 have none.
 _CONTENTS: dict[Datatype, str] = {
@@ -38,13 +48,17 @@ _CONTENTS: dict[Datatype, str] = {
 }
 
 
-def decode_request(data: bytes, context: RequestContext, limits: Limits) -> InferRequest:
-    """The request in the serialised message ``data``.
+def decode_request(
+    data: bytes, context: RequestContext, limits: Limits, memory: SharedMemory = SWITCHED_OFF
+) -> tuple[InferRequest, OutputWishes]:
+    """The request in the serialised message ``data``, and what is wanted of its outputs.
+
+    ``memory`` holds the inputs that are not in the message.
 
     Raises:
         InvalidRequest: it breaks the protocol; names the field.
         PayloadTooLarge: over one of ``limits``.
-        Unsupported: it asks for an extension that is not implemented.
+        Unsupported: it uses shared memory, and that is switched off.
     """
     try:
         message = _Request.FromString(data)
@@ -52,27 +66,63 @@ def decode_request(data: bytes, context: RequestContext, limits: Limits) -> Infe
         raise InvalidRequest("the message is not a valid inference.ModelInferRequest") from None
     if len(message.inputs) > limits.tensors:
         raise PayloadTooLarge(f"inputs: {len(message.inputs)} tensors are over the limit of {limits.tensors}")
-    for index, output in enumerate(message.outputs):
-        if "classification" in output.parameters:
-            raise Unsupported(f"outputs[{index}]: the classification extension is not implemented")
-    return InferRequest(
+    parameters = _decode_parameters(message.parameters)
+    if EMPTY_FINAL_RESPONSE in parameters:
+        if not isinstance(parameters[EMPTY_FINAL_RESPONSE], bool):
+            raise InvalidRequest(f"parameters.{EMPTY_FINAL_RESPONSE}: true or false is expected")
+        parameters = {name: value for name, value in parameters.items() if name != EMPTY_FINAL_RESPONSE}
+    take_schedule(parameters, context)
+    request = InferRequest(
         model=message.model_name,
         version=message.model_version,
         id=message.id,
-        inputs=_decode_tensors(message.inputs, message.raw_input_contents, "inputs", limits),
+        inputs=_decode_tensors(message.inputs, message.raw_input_contents, "inputs", limits, memory),
         outputs=tuple(output.name for output in message.outputs),
-        parameters=_decode_parameters(message.parameters),
+        parameters=parameters,
+        input_parameters={
+            each.name: own
+            for index, each in enumerate(message.inputs)
+            if each.parameters
+            and (own := own_parameters(_decode_parameters(each.parameters), f"inputs[{index}].parameters"))
+        },
         context=context,
     )
+    if not message.outputs:
+        return request, NO_WISHES
+    outputs = ((output.name, _decode_parameters(output.parameters)) for output in message.outputs)
+    return request, decode_wishes(outputs, memory)
 
 
-def encode_response(response: InferResponse) -> bytes:
-    """The serialised message for ``response``, tensors raw, one entry for every output."""
-    message = _Response(model_name=response.model, model_version=response.version, id=response.id)
-    _encode_parameters(message.parameters, response.parameters)
-    for tensor in response.outputs:
-        message.outputs.add(name=tensor.name, datatype=tensor.datatype.value, shape=tensor.shape)
-        message.raw_output_contents.append(bytes(tensor.data))
+def encode_response(response: InferResponse, wishes: OutputWishes = NO_WISHES) -> bytes:
+    """The serialised message for ``response``, tensors raw, one entry for every output.
+
+    The entry of an output that ``wishes`` put into shared memory is empty.
+    """
+    message = _Response()
+    _fill_response(message, response)
+    return _with_raw(message, _RAW_OUTPUT, _raw_outputs(response, wishes))
+
+
+def encode_stream_response(response: InferResponse, wishes: OutputWishes = NO_WISHES) -> bytes:
+    """The serialised message of a stream for ``response``; says that it is the only one to its request."""
+    message = _StreamResponse()
+    _fill_response(message.infer_response, response)
+    message.infer_response.raw_output_contents.extend(map(bytes, _raw_outputs(response, wishes)))
+    message.infer_response.parameters[_FINAL_RESPONSE].bool_param = True
+    serialised: bytes = message.SerializeToString()
+    return serialised
+
+
+def encode_stream_error(text: str, data: bytes) -> bytes:
+    """The serialised message of a stream for an error, with the id and the model of the request ``data``."""
+    message = _StreamResponse(error_message=text)
+    try:
+        request = _Request.FromString(data)
+    except DecodeError:
+        request = _Request()
+    answer = message.infer_response
+    answer.id, answer.model_name, answer.model_version = request.id, request.model_name, request.model_version
+    answer.parameters[_FINAL_RESPONSE].bool_param = True
     serialised: bytes = message.SerializeToString()
     return serialised
 
@@ -82,12 +132,12 @@ def encode_request(request: InferRequest) -> bytes:
     message = _Request(model_name=request.model, model_version=request.version, id=request.id)
     _encode_parameters(message.parameters, request.parameters)
     for tensor in request.inputs:
-        message.inputs.add(name=tensor.name, datatype=tensor.datatype.value, shape=tensor.shape)
-        message.raw_input_contents.append(bytes(tensor.data))
+        entry = message.inputs.add(name=tensor.name, datatype=tensor.datatype.value, shape=tensor.shape)
+        if tensor.name in request.input_parameters:
+            _encode_parameters(entry.parameters, request.input_parameters[tensor.name])
     for name in request.outputs:
         message.outputs.add(name=name)
-    serialised: bytes = message.SerializeToString()
-    return serialised
+    return _with_raw(message, _RAW_INPUT, [tensor.data for tensor in request.inputs])
 
 
 def decode_response(data: bytes) -> InferResponse:
@@ -98,7 +148,7 @@ def decode_response(data: bytes) -> InferResponse:
     """
     try:
         message = _Response.FromString(data)
-        outputs = _decode_tensors(message.outputs, message.raw_output_contents, "outputs", Limits())
+        outputs = _decode_tensors(message.outputs, message.raw_output_contents, "outputs", Limits(), SWITCHED_OFF)
     except (DecodeError, InvalidRequest) as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error}") from None
     return InferResponse(
@@ -110,9 +160,31 @@ def decode_response(data: bytes) -> InferResponse:
     )
 
 
-def _decode_tensors(messages: Any, raw: Any, kind: str, limits: Limits) -> tuple[Tensor, ...]:
-    if raw and len(raw) != len(messages):
-        raise InvalidRequest(f"raw_{kind[:-1]}_contents: {len(raw)} entries for {len(messages)} {kind}")
+def _fill_response(message: Any, response: InferResponse) -> None:
+    """All but the raw contents."""
+    message.model_name, message.model_version, message.id = response.model, response.version, response.id
+    _encode_parameters(message.parameters, response.parameters)
+    for tensor in response.outputs:
+        message.outputs.add(name=tensor.name, datatype=tensor.datatype.value, shape=tensor.shape)
+
+
+def _raw_outputs(response: InferResponse, wishes: OutputWishes) -> list[Buffer]:
+    return [b"" if tensor.name in wishes.windows else tensor.data for tensor in response.outputs]
+
+
+def _with_raw(message: Any, tag: bytes, contents: Sequence[Buffer]) -> bytes:
+    """``message`` serialised with ``contents`` behind it, copied once; protobuf itself would copy them twice."""
+    pieces: list[Buffer] = [message.SerializeToString()]
+    for content in contents:
+        pieces += (tag, varint(memoryview(content).nbytes), content)
+    return b"".join(pieces)
+
+
+def _decode_tensors(messages: Any, raw: Any, kind: str, limits: Limits, memory: SharedMemory) -> tuple[Tensor, ...]:
+    windows = _decode_windows(messages, kind, limits)
+    if raw and len(raw) != len(messages) - len(windows):
+        raise InvalidRequest(f"raw_{kind[:-1]}_contents: {len(raw)} entries for {len(messages) - len(windows)} {kind}")
+    contents = iter(raw)
     tensors: list[Tensor] = []
     for index, message in enumerate(messages):
         field = f"{kind}[{index}] {message.name!r}"
@@ -121,16 +193,30 @@ def _decode_tensors(messages: Any, raw: Any, kind: str, limits: Limits) -> tuple
         count = element_count(shape)
         if count > limits.elements:
             raise PayloadTooLarge(f"{field}: {count} elements are over the limit of {limits.elements}")
-        for parameter in message.parameters:
-            if parameter.startswith("shared_memory"):
-                raise Unsupported(f"{field}.parameters.{parameter}: shared memory is not implemented")
-        if not raw:
+        window = windows.get(index)
+        if not raw and window is None:
             tensors.append(_decode_contents(message, datatype, shape, field))
             continue
-        if message.HasField("contents"):
-            raise InvalidRequest(f"{field}.contents: must be empty when raw_{kind[:-1]}_contents is used")
-        tensors.append(check_data(Tensor(message.name, datatype, shape, raw[index]), field))
+        if message.contents.ByteSize():  # MLServer sets an empty message beside raw contents
+            other = f"raw_{kind[:-1]}_contents" if window is None else "shared memory"
+            raise InvalidRequest(f"{field}.contents: must be empty when {other} is used")
+        data = next(contents) if window is None else memory.read(window, field)
+        tensors.append(check_data(Tensor(message.name, datatype, shape, data), field))
     return tuple(tensors)
+
+
+def _decode_windows(messages: Any, kind: str, limits: Limits) -> dict[int, Window]:
+    """Where the tensors are that are in shared memory, by index."""
+    windows: dict[int, Window] = {}
+    for index, message in enumerate(messages):
+        if message.parameters:
+            field = f"{kind}[{index}] {message.name!r}"
+            window = parse_window(_decode_parameters(message.parameters), field)
+            if window is not None:
+                windows[index] = window
+    if windows and (size := sum(window.byte_size for window in windows.values())) > limits.body_bytes:
+        raise PayloadTooLarge(f"{kind}: {size} bytes in shared memory are over the limit of {limits.body_bytes}")
+    return windows
 
 
 def _decode_contents(message: Any, datatype: Datatype, shape: tuple[int, ...], field: str) -> Tensor:
@@ -145,6 +231,8 @@ def _decode_contents(message: Any, datatype: Datatype, shape: tuple[int, ...], f
         raise InvalidRequest(f"{field}.contents.{wanted}: {len(values)} elements do not match shape {list(shape)}")
     if datatype is Datatype.BYTES:
         return Tensor(message.name, datatype, shape, join_bytes(values))
+    if datatype in PACKED:
+        return Tensor(message.name, datatype, shape, packed_bytes(message.contents, wanted, datatype))
     try:
         array = np.array(values, dtype=NUMPY_DTYPE[datatype])
     except OverflowError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,12 +17,17 @@ import orjson
 
 from gateway.codecs.json_data import tensor_from_json, tensor_to_json
 from gateway.codecs.json_document import decode_json
+from gateway.codecs.json_numbers import TensorDocumentDecoder
+from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
+from gateway.codecs.oip_parameters import own_parameters, take_schedule
+from gateway.codecs.shared_memory import REGION, SWITCHED_OFF, SharedMemory, parse_window
 from gateway.core.datatypes import parse_datatype
 from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge, Unsupported
 from gateway.core.limits import Limits
-from gateway.core.messages import InferRequest, InferResponse, Parameter, RequestContext
+from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, Parameter, RequestContext
 from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count
 
+T = TypeVar("T")
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
 
@@ -31,40 +36,49 @@ class _TensorJSON(msgspec.Struct):
     name: str
     shape: list[Any]
     datatype: str
-    parameters: dict[str, Any] = {}
+    given: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
     data: Any = msgspec.UNSET
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.given or {}  # null stands for none in what KServe and MLServer write
 
 
 class _OutputJSON(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    given: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.given or {}
 
 
-class _RequestJSON(msgspec.Struct):
-    inputs: list[_TensorJSON]
-    outputs: list[_OutputJSON] = []
-    id: str = ""
-    parameters: dict[str, Any] = {}
+class _RequestJSON(msgspec.Struct, Generic[T]):
+    inputs: list[T]
+    outputs: list[_OutputJSON] | None = None
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
-class _ResponseJSON(msgspec.Struct):
+class _ResponseJSON(msgspec.Struct, Generic[T]):
     model_name: str
-    outputs: list[_TensorJSON]
-    model_version: str = ""
-    id: str = ""
-    parameters: dict[str, Any] = {}
+    outputs: list[T]
+    model_version: str | None = None
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
-_REQUEST = msgspec.json.Decoder(_RequestJSON)
-_RESPONSE = msgspec.json.Decoder(_ResponseJSON)
+_REQUEST: TensorDocumentDecoder[_RequestJSON[_TensorJSON]] = TensorDocumentDecoder(_RequestJSON, _TensorJSON)
+_RESPONSE: TensorDocumentDecoder[_ResponseJSON[_TensorJSON]] = TensorDocumentDecoder(_ResponseJSON, _TensorJSON)
 
 
 @dataclass(slots=True, frozen=True)
 class ResponseForm:
-    """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``."""
+    """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``; and what else."""
 
     default: bool
     by_name: Mapping[str, bool]
+    wishes: OutputWishes = NO_WISHES
 
     def is_binary(self, output: str) -> bool:
         """Whether ``output`` goes after the JSON header as raw bytes."""
@@ -91,40 +105,56 @@ def parse_header_length(value: str | None) -> int | None:
 
 
 def decode_request(
-    body: Buffer, header_length: int | None, model: str, version: str, context: RequestContext, limits: Limits
+    body: Buffer,
+    header_length: int | None,
+    model: str,
+    version: str,
+    context: RequestContext,
+    limits: Limits,
+    memory: SharedMemory = SWITCHED_OFF,
 ) -> tuple[InferRequest, ResponseForm]:
     """The request in ``body``, and the form in which its outputs are wanted.
+
+    ``memory`` holds the inputs that are not in the body.
 
     Raises:
         InvalidRequest: the body breaks the protocol; names the field.
         PayloadTooLarge: over one of ``limits``.
-        Unsupported: it asks for an extension that is not implemented.
+        Unsupported: it uses shared memory, and that is switched off.
     """
     header, blobs = _split(body, header_length)
     document = decode_json(header, _REQUEST, max_depth=limits.json_depth)
     if len(document.inputs) > limits.tensors:
         raise PayloadTooLarge(f"inputs: {len(document.inputs)} tensors are over the limit of {limits.tensors}")
-    inputs = _decode_tensors(document.inputs, blobs, "inputs", limits)
-    parameters = _check_parameters(document.parameters, "parameters")
+    inputs = _decode_tensors(document.inputs, blobs, "inputs", limits, memory)
+    outputs = document.outputs or []
+    parameters = _check_parameters(document.parameters or {}, "parameters")
     default = _flag(parameters.pop("binary_data_output", False), "parameters.binary_data_output")
     by_name: dict[str, bool] = {}
-    for index, output in enumerate(document.outputs):
+    for index, output in enumerate(outputs):
         field = f"outputs[{index}].parameters"
         _check_parameters(output.parameters, field)
-        if output.parameters.get("classification"):
-            raise Unsupported(f"{field}.classification: the classification extension is not implemented")
         if "binary_data" in output.parameters:
             by_name[output.name] = _flag(output.parameters["binary_data"], f"{field}.binary_data")
+    take_schedule(parameters, context)
     request = InferRequest(
         model=model,
         version=version,
-        id=document.id,
+        id=document.id or "",
         inputs=inputs,
-        outputs=tuple(output.name for output in document.outputs),
+        outputs=tuple(output.name for output in outputs),
         parameters=parameters,
+        input_parameters={
+            each.name: own
+            for index, each in enumerate(document.inputs)
+            if each.given and (own := own_parameters(each.given, f"inputs[{index}].parameters"))
+        },
         context=context,
     )
-    return request, ResponseForm(default, by_name)
+    if not outputs:
+        return request, ResponseForm(default, by_name)
+    wishes = decode_wishes(((output.name, output.parameters) for output in outputs), memory)
+    return request, ResponseForm(default, by_name, wishes)
 
 
 def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes, int | None]:
@@ -139,7 +169,7 @@ def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes,
     if response.parameters:
         head["parameters"] = _finite(response.parameters)
     binary = [form.is_binary(output.name) for output in response.outputs]
-    return _encode(head, "outputs", response.outputs, binary)
+    return _encode(head, "outputs", response.outputs, binary, form.wishes)
 
 
 def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes, int | None]:
@@ -154,7 +184,7 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes
     head["parameters"] = {**_finite(request.parameters), "binary_data_output": binary}
     if request.outputs:
         head["outputs"] = [{"name": name, "parameters": {"binary_data": binary}} for name in request.outputs]
-    return _encode(head, "inputs", request.inputs, [binary] * len(request.inputs))
+    return _encode(head, "inputs", request.inputs, [binary] * len(request.inputs), said=request.input_parameters)
 
 
 def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
@@ -166,11 +196,15 @@ def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
     try:
         header, blobs = _split(body, header_length)
         document = decode_json(header, _RESPONSE, max_depth=_NO_LIMITS.json_depth)
-        outputs = _decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS)
+        outputs = _decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS, SWITCHED_OFF)
     except InvalidRequest as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error.message}") from None
     return InferResponse(
-        document.model_name, document.model_version, outputs, id=document.id, parameters=document.parameters
+        document.model_name,
+        document.model_version or "",
+        outputs,
+        id=document.id or "",
+        parameters=document.parameters or NO_PARAMETERS,
     )
 
 
@@ -178,7 +212,7 @@ def _split(body: Buffer, header_length: int | None) -> tuple[Buffer, memoryview]
     if header_length is None:
         return body, memoryview(b"")
     if header_length == 0:
-        raise Unsupported(f"header {HEADER_LENGTH}: 0 (a raw request without JSON) is not implemented")
+        raise InvalidRequest(f"header {HEADER_LENGTH}: 0 bytes of JSON are none")
     if header_length > len(body):
         raise InvalidRequest(f"header {HEADER_LENGTH}: {header_length} is more than the body's {len(body)} bytes")
     view = memoryview(body)
@@ -186,20 +220,27 @@ def _split(body: Buffer, header_length: int | None) -> tuple[Buffer, memoryview]
 
 
 def _decode_tensors(
-    documents: Sequence[_TensorJSON], blobs: memoryview, kind: str, limits: Limits
+    documents: Sequence[_TensorJSON], blobs: memoryview, kind: str, limits: Limits, memory: SharedMemory
 ) -> tuple[Tensor, ...]:
     tensors: list[Tensor] = []
-    offset = 0
+    offset = shared = 0
     for index, document in enumerate(documents):
         field = f"{kind}[{index}] {document.name!r}"
         datatype = parse_datatype(document.datatype, f"{field}.datatype")
         shape = checked_shape(document.shape, field)
         if element_count(shape) > limits.elements:
             raise PayloadTooLarge(f"{field}: {element_count(shape)} elements are over the limit of {limits.elements}")
-        for parameter in document.parameters:
-            if parameter.startswith("shared_memory"):
-                raise Unsupported(f"{field}.parameters.{parameter}: shared memory is not implemented")
         size = document.parameters.get("binary_data_size")
+        if window := parse_window(document.parameters, field):
+            if size is not None or document.data is not msgspec.UNSET:
+                raise InvalidRequest(f"{field}: both data and parameters.{REGION} are given")
+            shared += window.byte_size
+            if shared > limits.body_bytes:
+                raise PayloadTooLarge(
+                    f"{field}: {shared} bytes in shared memory are over the limit of {limits.body_bytes}"
+                )
+            tensors.append(check_data(Tensor(document.name, datatype, shape, memory.read(window, field)), field))
+            continue
         if size is None:
             if document.data is msgspec.UNSET:
                 raise InvalidRequest(f"{field}: neither data nor parameters.binary_data_size is given")
@@ -221,21 +262,30 @@ def _decode_tensors(
 
 
 def _encode(
-    head: dict[str, Any], kind: str, tensors: Sequence[Tensor], binary: Sequence[bool]
+    head: dict[str, Any],
+    kind: str,
+    tensors: Sequence[Tensor],
+    binary: Sequence[bool],
+    wishes: OutputWishes = NO_WISHES,
+    said: Mapping[str, Mapping[str, Parameter]] = {},
 ) -> tuple[bytes, int | None]:
     documents: list[dict[str, Any]] = []
     blobs: list[Buffer] = []
     for tensor, raw in zip(tensors, binary, strict=True):
         document: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype.value, "shape": tensor.shape}
-        if raw:
-            document["parameters"] = {"binary_data_size": tensor.nbytes}
+        if tensor.name in said:
+            document["parameters"] = _finite(said[tensor.name])
+        if tensor.name in wishes.windows:
+            pass  # Triton's C++ client takes any parameters here for the size of binary data
+        elif raw:
+            document.setdefault("parameters", {})["binary_data_size"] = tensor.nbytes
             blobs.append(tensor.data)
         else:
             document["data"] = tensor_to_json(tensor)
         documents.append(document)
     head[kind] = documents
     header = orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
-    if not any(binary):
+    if not blobs:
         return header, None
     return b"".join((header, *blobs)), len(header)
 

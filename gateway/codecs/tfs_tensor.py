@@ -1,7 +1,8 @@
 """``tensorflow.TensorProto`` ↔ Tensor.
 
-Numbers travel in ``tensor_content``, which is Tensor's own raw form; every typed ``*_val`` form is read as well,
-with TensorFlow's rule that the last value repeats until the shape is full.
+Requests carry numbers in ``tensor_content``, which is Tensor's own raw form. Answers carry them in the typed ``*_val``
+fields, as TensorFlow Serving's do: its example clients read ``outputs["scores"].float_val``. Both forms are read, with
+TensorFlow's rule that the last value repeats until the shape is full (and that no value at all means zeros).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from gateway.codecs.packed import varint
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
-from gateway.core.errors import InvalidRequest
-from gateway.core.tensors import Tensor, check_data, checked_shape, element_count, join_bytes, split_bytes
+from gateway.core.errors import InvalidRequest, PayloadTooLarge
+from gateway.core.limits import Limits
+from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count, join_bytes, split_bytes
+from gateway.protos.loader import message_class
 
 # TensorFlow's DataType numbers, and the typed field that carries each.
 DT: dict[Datatype, int] = {
@@ -50,6 +53,16 @@ _VALUES: dict[Datatype, str] = {
     Datatype.UINT64: "uint64_val",
 }
 
+_TensorProto = message_class("tensorflow.TensorProto")
+
+# Tags. Of these datatypes the packed field holds the very bytes of the raw form: they pass bit by bit, unparsed.
+_PACKED_AS_RAW = {Datatype.FP32: b"\x2a", Datatype.FP64: b"\x32", Datatype.BOOL: b"\x5a"}
+_CONTENT = b"\x22"
+_PATTERNS = (Datatype.FP16, Datatype.BF16)  # half_val holds bit patterns, not numbers
+# Protobuf's wire types.
+_VARINT, _LENGTH_DELIMITED, _FIXED_SIZES = 0, 2, {1: 8, 5: 4}
+_DEFAULT_LIMITS = Limits()
+
 
 def datatype_from_number(number: int, field: str) -> Datatype:
     """The datatype that TensorFlow numbers ``number``.
@@ -63,49 +76,96 @@ def datatype_from_number(number: int, field: str) -> Datatype:
     return datatype
 
 
-def fill_tensor_proto(message: Any, tensor: Tensor) -> None:
-    """Write ``tensor`` into the empty TensorProto ``message``."""
-    message.dtype = DT[tensor.datatype]
+def encode_tensor_proto(tensor: Tensor, *, typed: bool) -> list[Buffer]:
+    """The serialised TensorProto for ``tensor`` in pieces, its own bytes among them wherever they go as they are.
+
+    ``typed`` puts numbers into the field of their datatype, else they go into ``tensor_content``.
+    """
+    message = _TensorProto(dtype=DT[tensor.datatype])
     # The shape must be present even for a scalar: a missing one means "unknown".
     message.tensor_shape.SetInParent()
     for size in tensor.shape:
         message.tensor_shape.dim.add(size=size)
-    if tensor.datatype is Datatype.BYTES:
+    datatype = tensor.datatype
+    tag = _PACKED_AS_RAW.get(datatype) if typed else _CONTENT
+    if datatype is Datatype.BYTES:
         message.string_val.extend(split_bytes(tensor.data, tensor.name))
-    else:
-        message.tensor_content = bytes(tensor.data)
+    elif tag is None:
+        dtype = np.dtype("<u2") if datatype in _PATTERNS else NUMPY_DTYPE[datatype]
+        getattr(message, _VALUES[datatype]).extend(np.frombuffer(tensor.data, dtype).tolist())
+    elif tensor.nbytes:
+        return [message.SerializeToString(), tag, varint(tensor.nbytes), tensor.data]
+    return [message.SerializeToString()]
 
 
-def decode_tensor_proto(name: str, message: Any, field: str) -> Tensor:
+def decode_tensor_proto(name: str, message: Any, field: str, limits: Limits = _DEFAULT_LIMITS) -> Tensor:
     """The tensor in the TensorProto ``message``.
 
     Raises:
         InvalidRequest: an unknown datatype, an unknown rank, or contents that do not fit the shape.
+        PayloadTooLarge: more elements than ``limits`` allow, or repeated values that grow past its ``body_bytes``.
     """
     datatype = datatype_from_number(message.dtype, f"{field}.dtype")
     if message.tensor_shape.unknown_rank:
         raise InvalidRequest(f"{field}.tensor_shape: the rank must be known")
     shape = checked_shape([dim.size for dim in message.tensor_shape.dim], field)
-    if datatype is not Datatype.BYTES and message.tensor_content:
-        return check_data(Tensor(name, datatype, shape, message.tensor_content), field)
-    values = getattr(message, _VALUES[datatype])
     count = element_count(shape)
-    if len(values) > count or (count and not values):
+    if count > limits.elements:
+        raise PayloadTooLarge(f"{field}: {count} elements are over the limit of {limits.elements}")
+    if datatype is not Datatype.BYTES and (content := message.tensor_content):
+        return check_data(Tensor(name, datatype, shape, content), field)
+    values = getattr(message, _VALUES[datatype])
+    missing = count - len(values)
+    if missing < 0:
         raise InvalidRequest(f"{field}.{_VALUES[datatype]}: {len(values)} values for shape {list(shape)}")
+    # A few bytes may stand for a tensor of any size.
+    last = len(values[-1]) + 4 if values and datatype is Datatype.BYTES else datatype.itemsize or 4
+    if missing * last > limits.body_bytes:
+        raise PayloadTooLarge(f"{field}: repeated values grow past the limit of {limits.body_bytes} bytes")
     if datatype is Datatype.BYTES:
         elements = list(values)
-        return Tensor(name, datatype, shape, join_bytes(elements + elements[-1:] * (count - len(elements))))
-    return Tensor(name, datatype, shape, _repeat_last(_to_array(values, datatype, field), count).tobytes())
+        return Tensor(name, datatype, shape, join_bytes(elements + (elements[-1:] or [b""]) * missing))
+    raw = _raw(message, datatype, field)
+    if missing:
+        raw = bytes(raw) + (bytes(raw[-datatype.itemsize :]) or bytes(datatype.itemsize)) * missing
+    return Tensor(name, datatype, shape, raw)
 
 
-def _to_array(values: Any, datatype: Datatype, field: str) -> npt.NDArray[np.generic]:
-    # half_val holds bit patterns, not numbers.
-    dtype = np.dtype("<u2") if datatype is Datatype.FP16 else NUMPY_DTYPE[datatype]
+def _raw(message: Any, datatype: Datatype, field: str) -> Buffer:
+    """The raw form of the numbers in the typed field."""
+    if datatype in _PACKED_AS_RAW:
+        # As Python's floats a signalling NaN would become a quiet one.
+        return _packed(message.SerializeToString(), _PACKED_AS_RAW[datatype][0])
+    dtype = np.dtype("<u2") if datatype in _PATTERNS else NUMPY_DTYPE[datatype]
     try:
-        return np.array(values, dtype=dtype)
+        return np.array(getattr(message, _VALUES[datatype]), dtype=dtype).tobytes()
     except OverflowError:
         raise InvalidRequest(f"{field}.{_VALUES[datatype]}: a value is out of range for {datatype}") from None
 
 
-def _repeat_last(array: npt.NDArray[np.generic], count: int) -> npt.NDArray[np.generic]:
-    return np.pad(array, (0, count - array.size), mode="edge") if array.size < count else array
+def _packed(serialised: bytes, wanted: int) -> Buffer:
+    """The contents of the packed field with the tag ``wanted``; empty when there is none."""
+    view = memoryview(serialised)
+    position = 0
+    while position < len(view):
+        tag, position = _read_varint(view, position)
+        wire_type = tag & 7
+        if wire_type == _LENGTH_DELIMITED:
+            length, position = _read_varint(view, position)
+            if tag == wanted:
+                return view[position : position + length]
+            position += length
+        elif wire_type == _VARINT:
+            _, position = _read_varint(view, position)
+        else:
+            position += _FIXED_SIZES.get(wire_type, 0)
+    return b""
+
+
+def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
+    """The number at ``position``, and where it ends."""
+    number = shift = 0
+    while view[position] > 0x7F:
+        number |= (view[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return number | view[position] << shift, position + 1

@@ -18,12 +18,13 @@ class ModelDescription:
     """What a server tells of one of its models.
 
     Attributes:
-        version: decimal; empty when the server knows no versions.
+        version: in the server's words; empty when the server knows no versions.
         platform: what runs the model, in the server's words.
-        signature: the default one.
+        signature: the default one; without inputs (outputs) where the server does not tell them.
         signatures: every named one, where the server has names for them; the default one among them.
         max_batch_size: largest first dimension; 0 when the model has no batch dimension.
         labels: class names by index; empty when the server has none.
+        older: its older versions that are ready too, oldest first.
     """
 
     version: str
@@ -32,6 +33,7 @@ class ModelDescription:
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     max_batch_size: int = 0
     labels: tuple[str, ...] = ()
+    older: tuple[ModelDescription, ...] = ()
 
 
 class Backend(ABC):
@@ -40,7 +42,8 @@ class Backend(ABC):
     Attributes:
         name: the name in the configuration.
         kind: the kind in the configuration: ``torchserve``, ``tfserving``, ``oip`` or ``embedded``.
-        capabilities: what it can carry, so that the gateway refuses the rest before it is sent.
+        capabilities: what it can carry, so that the gateway refuses the rest before it is sent; may be replaced
+            once the server has told what it is.
     """
 
     kind: ClassVar[str]
@@ -60,7 +63,7 @@ class Backend(ABC):
         """Release connections and engines."""
 
     async def list_models(self) -> list[str]:
-        """Names of the models that the server has ready.
+        """Names of the models that the server has loaded, or is loading.
 
         Raises:
             Unsupported: this kind of server does not tell.
@@ -68,7 +71,7 @@ class Backend(ABC):
         raise Unsupported(f"backend {self.name!r} ({self.kind}) does not list its models")
 
     async def describe(self, model: str) -> ModelDescription:
-        """What the server tells of ``model``.
+        """What the server tells of the latest version of ``model``, and of its older ones.
 
         Raises:
             Unsupported: this kind of server does not tell.
@@ -103,10 +106,13 @@ class Endpoint:
     Attributes:
         backend: name of the backend.
         model: name of the model.
-        version: its version.
+        version: its version, in the backend's words; empty where the backend knows no versions.
         healthy: result of the last health check, or of a refused connection since.
         problem: why it is not healthy; empty when it is.
         suspect: it lost a connection since the last check, so others are preferred.
+        learned: the backend is the one that describes the model, so it must do so again after it was down.
+        stale: it was down and has not described the model since; no health check makes it healthy.
+        refusal: why the backend cannot carry the model at all; empty when it can.
         load: shared by all endpoints of the backend.
     """
 
@@ -116,12 +122,18 @@ class Endpoint:
     healthy: bool = False
     problem: str = "not checked yet"
     suspect: bool = False
+    learned: bool = False
+    stale: bool = False
+    refusal: str = ""
     load: Load = field(default_factory=Load)
 
     def mark_healthy(self) -> None:
-        """Send it traffic from now on."""
-        self.healthy, self.problem, self.suspect = True, "", False
+        """Send it traffic from now on, unless what it serves may have changed."""
+        if self.stale:
+            self.problem = "it came back and has not described the model yet"
+        else:
+            self.healthy, self.problem, self.suspect = True, "", False
 
     def mark_down(self, problem: str) -> None:
         """Send it no traffic until the next successful check."""
-        self.healthy, self.problem = False, problem
+        self.healthy, self.problem, self.stale = False, problem, self.learned

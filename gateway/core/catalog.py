@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway.core.backend import Endpoint
 from gateway.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Unavailable
+from gateway.core.in_flight import InFlight
 from gateway.core.messages import InferRequest, InferResponse
-from gateway.core.preparation import Prepare
+from gateway.core.preparation import Classify, Prepare, Takes
 from gateway.core.service import Service
 from gateway.core.signatures import Signature
 from gateway.core.statistics import ModelStatistics
@@ -31,9 +32,12 @@ class ServedModel:
         labels: class names by index; empty when there are none.
         endpoints: where it is served.
         signatures: every named signature of a model that has names for them (TensorFlow's), the default one among them.
+        takes: what it can be given, beside its tensors.
         prepare: makes its inputs of pictures or texts; None when it takes tensors only.
+        classify: makes classes of its outputs; None when it is no classifier.
         service: the model's part of the stack.
         statistics: counts and durations since the start.
+        in_flight: requests that it is answering.
     """
 
     name: str
@@ -44,14 +48,17 @@ class ServedModel:
     labels: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    takes: Takes = "tensors"
     prepare: Prepare | None = None
+    classify: Classify | None = None
     service: Service = _unrouted
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
+    in_flight: InFlight = field(default_factory=InFlight)
 
     @property
     def ready(self) -> bool:
         """Whether any backend can answer for it now."""
-        return any(endpoint.healthy for endpoint in self.endpoints)
+        return any(endpoint.healthy and not endpoint.refusal for endpoint in self.endpoints)
 
     def signature_called(self, name: str) -> Signature:
         """The signature called ``name``; empty means the default one.
@@ -92,9 +99,16 @@ class Catalog:
         self._models[model.name] = dict(sorted(versions.items(), key=lambda item: int(item[0])))
         self._missing.pop(model.name, None)
 
-    def remove(self, name: str) -> None:
-        """Serve no version of ``name`` any more."""
-        self._models.pop(name, None)
+    def remove(self, name: str, version: str = "") -> None:
+        """Serve ``version`` of ``name`` no more; without ``version`` none of them, and none is expected either."""
+        self._missing.pop(name, None)
+        left = {known: model for known, model in self._models.pop(name, {}).items() if version and known != version}
+        if left:
+            self._models[name] = left
+
+    def find(self, name: str, version: str) -> ServedModel | None:
+        """That very version, if it is served."""
+        return self._models.get(name, {}).get(version)
 
     def expect(self, name: str, reason: str) -> None:
         """Say that ``name`` cannot be served yet because of ``reason``, in place of "unknown model"."""
@@ -122,6 +136,10 @@ class Catalog:
     def labels(self, name: str) -> Mapping[str, str]:
         """Version by label, of the model called ``name``."""
         return self._labels.get(name, {})
+
+    def set_labels(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Let ``labels`` (version by label, for each model) stand from now on, in place of all that stood before."""
+        self._labels = labels
 
     def get(self, name: str, version: str = "", label: str = "") -> ServedModel:
         """The model; without ``version`` and ``label`` its latest version.

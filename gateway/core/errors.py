@@ -2,7 +2,8 @@
 
     GatewayError
     ├── InvalidRequest            the request is wrong; the same request will never work
-    │   └── PayloadTooLarge       it is over one of the limits
+    │   ├── PayloadTooLarge       it is over one of the limits
+    │   └── RequestTimeout        it did not arrive in time
     ├── NotFound                  no such thing here
     │   ├── ModelNotFound         unknown model or version
     │   └── BackendNotFound       a routing hint names a backend that is not configured
@@ -16,8 +17,10 @@
     │   ├── NoHealthyBackend      every backend that serves the model is down
     │   ├── ConnectFailed         a backend refused the connection: nothing was sent
     │   ├── ConnectionLost        the connection broke after the request was sent
-    │   └── Overloaded            somebody's queue is full
+    │   ├── Overloaded            somebody's queue is full
+    │   └── QueueTimeout          its turn did not come within the time that the client gives it to wait
     └── BackendError              a backend failed while it worked on the request
+        └── RequestRefused        it says that the request is at fault
 
 Each protocol maps the tree once, at its edge; each backend has one table that maps the
 errors of its client library to these. Messages reach clients: they name the field that is
@@ -28,6 +31,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+MAX_MESSAGE = 900  # characters
+
 
 class GatewayError(Exception):
     """Base of the tree. ``reason`` is the stable, low-cardinality name used in metrics."""
@@ -35,6 +40,9 @@ class GatewayError(Exception):
     reason: ClassVar[str] = "internal"
 
     def __init__(self, message: str) -> None:
+        # What a client sent may be part of it, and gRPC carries it in a header.
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[:MAX_MESSAGE]}…"
         super().__init__(message)
         self.message = message
 
@@ -49,6 +57,12 @@ class PayloadTooLarge(InvalidRequest):
     """The request is over a configured limit."""
 
     reason = "too_large"
+
+
+class RequestTimeout(InvalidRequest):
+    """The request did not arrive within the time that it is given."""
+
+    reason = "request_timeout"
 
 
 class NotFound(GatewayError):
@@ -135,7 +149,21 @@ class Overloaded(Unavailable):
     reason = "overloaded"
 
 
+class QueueTimeout(Unavailable):
+    """The request waited in a queue for as long as the client allows, and never ran."""
+
+    reason = "queue_timeout"
+
+
 class BackendError(GatewayError):
     """The backend accepted the request and failed to answer it properly."""
 
     reason = "backend_error"
+
+
+class RequestRefused(BackendError):
+    """The backend finds the request invalid.
+
+    An error of the backend all the same where the gateway has checked all that there is to check: what is left is
+    between the server and its model. ``Validate`` says otherwise where the signature leaves shapes to the server.
+    """

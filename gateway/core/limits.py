@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, frozen=True)
 class Limits:
-    """Bounds on one request.
+    """Bounds on one request, and on what one client may hold open.
 
     Attributes:
-        body_bytes: HTTP body or gRPC message, after decompression.
+        body_bytes: HTTP body or gRPC message, before and after decompression.
         json_depth: nesting of arrays and objects in a JSON body.
         tensors: inputs of one request.
         elements: elements of one tensor.
         body_chunks: pieces an HTTP body may arrive in.
+        head_seconds: time for the head of an HTTP request, from its first byte to its last.
+        body_seconds: time for the body of an HTTP request.
+        connections: open at once on one HTTP port.
+        streams: calls in flight on one gRPC connection; further ones wait in the client.
     """
 
     body_bytes: int = 64 * 1024 * 1024
@@ -22,3 +26,7 @@ class Limits:
     tensors: int = 1024
     elements: int = 2**31 - 1
     body_chunks: int = 65_536
+    head_seconds: float = 30.0
+    body_seconds: float = 120.0
+    connections: int = 10_000
+    streams: int = 1_024

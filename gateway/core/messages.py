@@ -10,6 +10,7 @@ from gateway.core.tensors import Tensor
 
 Parameter = bool | int | float | str
 NO_PARAMETERS: Mapping[str, Parameter] = {}
+_NO_INPUT_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {}
 
 
 @dataclass(slots=True)
@@ -24,8 +25,9 @@ class RequestContext:
         traceparent: W3C trace context to pass on; filled in by the trace filter when empty.
         served_by: name of the backend that answered, or was tried last.
         backend_seconds: time spent waiting for backends, summed over attempts.
+        queue_seconds: the part of it that was spent waiting for a free engine in this process.
         tried: backends that refused the connection during this request.
-        priority: 1 is the most urgent; 0 means the client did not say.
+        priority: 1 is the most urgent; 0 means the client did not say, and comes after all who did.
         queue_timeout: seconds the request may wait for a free engine; None leaves that to the deadline.
     """
 
@@ -39,6 +41,7 @@ class RequestContext:
     tried: tuple[str, ...] = ()
     priority: int = 0
     queue_timeout: float | None = None
+    queue_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -46,7 +49,8 @@ class InferRequest:
     """One inference.
 
     ``outputs`` empty asks for all of the model's outputs, ``version`` empty for the latest, ``signature`` empty for
-    the model's default one. ``label`` names a version in place of ``version``.
+    the model's default one. ``label`` names a version in place of ``version``. ``input_parameters`` holds what the
+    client says beside an input, by its name, for backends that know what it means (MLServer's ``content_type``).
     """
 
     model: str
@@ -58,6 +62,7 @@ class InferRequest:
     id: str = ""
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: NO_PARAMETERS)
+    input_parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=lambda: _NO_INPUT_PARAMETERS)
 
 
 @dataclass(slots=True)

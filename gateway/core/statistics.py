@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+# Batch sizes that get statistics of their own; a client chooses the sizes, so that they must not grow without bound.
+MAX_BATCH_SIZES = 256
+
 
 @dataclass(slots=True)
 class Duration:
@@ -20,6 +23,21 @@ class Duration:
 
 
 @dataclass(slots=True)
+class BatchStatistics:
+    """Of the requests of one batch size: before, in and after the backend."""
+
+    compute_input: Duration = field(default_factory=Duration)
+    compute_infer: Duration = field(default_factory=Duration)
+    compute_output: Duration = field(default_factory=Duration)
+
+    def add(self, before: float, backend: float, after: float) -> None:
+        """Count one more; durations in seconds."""
+        self.compute_input.add(before)
+        self.compute_infer.add(backend)
+        self.compute_output.add(after)
+
+
+@dataclass(slots=True)
 class ModelStatistics:
     """Cumulative since the start.
 
@@ -29,7 +47,8 @@ class ModelStatistics:
         last_inference_ms: wall-clock time of the last success, in milliseconds since the epoch.
         success, fail: whole requests, from the moment the front door had them.
         queue: waiting for a backend to be free.
-        compute_input, compute_infer, compute_output: before, in and after the backend.
+        compute: before, in and after the backend.
+        by_batch: the same by batch size, of models with a batch dimension.
     """
 
     inference_count: int = 0
@@ -38,20 +57,24 @@ class ModelStatistics:
     success: Duration = field(default_factory=Duration)
     fail: Duration = field(default_factory=Duration)
     queue: Duration = field(default_factory=Duration)
-    compute_input: Duration = field(default_factory=Duration)
-    compute_infer: Duration = field(default_factory=Duration)
-    compute_output: Duration = field(default_factory=Duration)
+    compute: BatchStatistics = field(default_factory=BatchStatistics)
+    by_batch: dict[int, BatchStatistics] = field(default_factory=dict)
 
-    def record_success(self, batch: int, before: float, backend: float, total: float) -> None:
-        """Count one answered request of ``batch`` inferences; durations in seconds."""
-        self.inference_count += batch
+    def record_success(self, batch: int | None, before: float, queue: float, backend: float, total: float) -> None:
+        """Count one answered request of ``batch`` inferences (None: no batch dimension); durations in seconds."""
+        self.inference_count += 1 if batch is None else batch
         self.execution_count += 1
         self.last_inference_ms = time.time_ns() // 1_000_000
         self.success.add(total)
-        self.queue.add(0.0)
-        self.compute_input.add(before)
-        self.compute_infer.add(backend)
-        self.compute_output.add(max(0.0, total - before - backend))
+        self.queue.add(queue)
+        after = max(0.0, total - before - queue - backend)
+        self.compute.add(before, backend, after)
+        if batch is not None:
+            of_size = self.by_batch.get(batch)
+            if of_size is None and len(self.by_batch) < MAX_BATCH_SIZES:
+                of_size = self.by_batch[batch] = BatchStatistics()
+            if of_size is not None:
+                of_size.add(before, backend, after)
 
     def record_failure(self, total: float) -> None:
         """Count one failed request that took ``total`` seconds."""

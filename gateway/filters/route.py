@@ -16,6 +16,8 @@ class Route:
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         model = self._catalog.get(request.model, request.version, request.label)
-        # Backends are asked for exactly the version whose signature the request was held against.
-        request.version = model.version
-        return await model.service(request)
+        model.in_flight.enter()
+        try:
+            return await model.service(request)
+        finally:
+            model.in_flight.leave()

@@ -28,9 +28,10 @@ class Statistics(Filter):
             self._statistics.record_failure(time.perf_counter() - context.started)
             raise
         self._statistics.record_success(
-            sum(request.inputs[0].shape[:1]) if self._batched else 1,
+            sum(request.inputs[0].shape[:1]) if self._batched else None,
             before,
-            context.backend_seconds,
+            context.queue_seconds,
+            max(0.0, context.backend_seconds - context.queue_seconds),
             time.perf_counter() - context.started,
         )
         return response

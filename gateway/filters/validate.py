@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.catalog import ServedModel
-from gateway.core.errors import BackendError, InvalidRequest
+from gateway.core.errors import BackendError, InvalidRequest, RequestRefused
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
@@ -23,14 +23,20 @@ class Validate(Filter):
         signature.check_outputs(request.outputs)
         if signature.batched:
             self._check_batch(request)
-        response = await self.inner(request)
-        self._select_outputs(response, request.outputs or signature.output_names)
+        try:
+            response = await self.inner(request)
+        except RequestRefused as error:
+            if signature.advisory:
+                raise InvalidRequest(f"inputs: {error.message}") from None
+            raise
+        if wanted := request.outputs or signature.output_names:
+            self._select_outputs(response, wanted)
         # The answer speaks of what the client asked for, not of what a backend calls it.
         response.model, response.version, response.id = request.model, self._model.version, request.id
         return response
 
     def _check_batch(self, request: InferRequest) -> None:
-        limit, size = self._model.max_batch_size, request.inputs[0].shape[0]
+        limit, size = self._model.max_batch_size, sum(request.inputs[0].shape[:1])
         if limit and size > limit:
             raise InvalidRequest(f"inputs: batch size {size} is over the model's maximum of {limit}")
 

@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from gateway.core.backend import Endpoint
+from gateway.core.catalog import Catalog
 from gateway.frontends.server import Server
 
 
@@ -28,15 +30,27 @@ def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]], doors: 
         return JSONResponse({"ready": server.ready}, status_code=200 if server.ready else 503)
 
     async def list_backends(_: Request) -> Response:
-        return JSONResponse({name: {**known, "models": _endpoints(name)} for name, known in backends.items()})
-
-    def _endpoints(name: str) -> dict[str, dict[str, Any]]:
-        return {
-            endpoint.model: {"ready": endpoint.healthy, "problem": endpoint.problem}
-            for model in server.catalog
-            for endpoint in model.endpoints
-            if endpoint.backend == name
-        }
+        return JSONResponse(
+            {name: {**known, "models": _models_of(name, server.catalog)} for name, known in backends.items()}
+        )
 
     routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/backends", list_backends)]
     return Starlette(routes=[*routes, Mount("/", doors)])
+
+
+def _models_of(backend: str, catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """The models on ``backend``: each is ready when all its versions are, and tells the first problem of them."""
+    models: dict[str, dict[str, Any]] = {}
+    for model in catalog:
+        for endpoint in model.endpoints:
+            if endpoint.backend == backend:
+                versions = models.setdefault(model.name, {"ready": True, "problem": "", "versions": {}})
+                state = versions["versions"][model.version] = _state(endpoint)
+                versions["ready"] = versions["ready"] and state["ready"]
+                versions["problem"] = versions["problem"] or state["problem"]
+    return models
+
+
+def _state(endpoint: Endpoint) -> dict[str, Any]:
+    refusal = f"it cannot carry the model: {endpoint.refusal}" if endpoint.refusal else ""
+    return {"ready": endpoint.healthy and not refusal, "problem": endpoint.problem or refusal}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from gateway.core.errors import InvalidRequest, PayloadTooLarge
+from gateway.core.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, Unsupported
 from gateway.core.limits import Limits
 
 Scope = MutableMapping[str, Any]
@@ -23,8 +24,13 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
 
     Raises:
         PayloadTooLarge: over the limit of bytes or of chunks; a length that is announced is refused unread.
+        RequestTimeout: it takes longer than the limit.
+        Unsupported: a transfer coding other than chunked.
         ClientDisconnected: the client left in the middle.
     """
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None and coding.strip().lower() not in (b"chunked", b"identity"):
+        raise Unsupported("header Transfer-Encoding: nothing but 'chunked' is supported")
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limits.body_bytes:
         raise PayloadTooLarge(f"body: {int(announced)} bytes are over the limit of {limits.body_bytes}")
@@ -32,6 +38,14 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
     if message["type"] == "http.request" and not message.get("more_body", False):
         whole: bytes = message.get("body", b"")
         return _checked(whole, limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read_pieces(message, receive, limits)
+    except TimeoutError:
+        raise RequestTimeout(f"body: not complete within {limits.body_seconds:g} s") from None
+
+
+async def _read_pieces(message: MutableMapping[str, Any], receive: Receive, limits: Limits) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

@@ -11,7 +11,8 @@ from gateway.core.errors import GatewayError, Unsupported
 from gateway.core.limits import Limits
 from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.frontends.authorization import Caller
-from gateway.frontends.grpc_edge import Gate, abort_with, report, request_context
+from gateway.frontends.compression import MIN_ANSWER
+from gateway.frontends.grpc_edge import Gate, abort_with, compress_answer, report, request_context
 from gateway.frontends.operations import Access, Operation, bound
 from gateway.frontends.server import Server
 
@@ -73,6 +74,8 @@ class GRPCDoor:
             try:
                 self._admit(operation, context)
                 answer: bytes = await handler(data, context)
+                if len(answer) >= MIN_ANSWER:
+                    await compress_answer(context)
                 return answer
             except Exception as error:
                 return await abort_with(context, error)
@@ -92,12 +95,13 @@ class GRPCDoor:
     def _admit(self, operation: Operation, context: grpc.aio.ServicerContext) -> None:
         self._gate.enter()
         if operation.access is Access.ADMIN:
-            self.server.authorization.require_admin(_caller(context))
+            self.server.authorization.require_admin(caller_of(context))
         if operation.missing:
             raise Unsupported(operation.missing)
 
 
-def _caller(context: grpc.aio.ServicerContext) -> Caller:
+def caller_of(context: grpc.aio.ServicerContext) -> Caller:
+    """Where a call comes from."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     # "ipv4:127.0.0.1:5000" or "ipv6:%5B::1%5D:5000"
     address = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import grpc
@@ -13,6 +14,9 @@ import structlog
 from gateway.core import errors
 from gateway.core.messages import RequestContext
 from gateway.frontends import hints
+from gateway.frontends.compression import answer_coding
+
+_COMPRESSION = {b"gzip": grpc.Compression.Gzip, b"deflate": grpc.Compression.Deflate}
 
 _log = structlog.get_logger()
 
@@ -42,6 +46,7 @@ class Gate:
     def __init__(self) -> None:
         self._closed = False
         self._refused = asyncio.Event()
+        self._told: set[Callable[[], object]] = set()
 
     def enter(self) -> None:
         """Raise Unavailable when the gate is closed."""
@@ -49,9 +54,20 @@ class Gate:
             self._refused.set()
             raise errors.Unavailable("the server is shutting down")
 
+    @contextlib.contextmanager
+    def telling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call ``callback`` when the gate is closed meanwhile: for calls that go on for as long as clients like."""
+        self._told.add(callback)
+        try:
+            yield
+        finally:
+            self._told.discard(callback)
+
     async def close(self, *, quiet: float, limit: float) -> None:
         """Refuse from now on; returns after ``quiet`` seconds without a refusal, at the latest after ``limit``."""
         self._closed = True
+        for callback in list(self._told):
+            callback()
         deadline = time.monotonic() + limit
         with contextlib.suppress(TimeoutError):
             while time.monotonic() < deadline:
@@ -98,6 +114,19 @@ def report(context: grpc.aio.ServicerContext, request: RequestContext) -> None:
     if request.served_by:
         trailing.append((hints.SERVED_BY, request.served_by))
     context.set_trailing_metadata(tuple(trailing))
+
+
+async def compress_answer(context: grpc.aio.ServicerContext) -> None:
+    """Have the answer compressed when the call's metadata asks for it, by HTTP's header ``accept-encoding``.
+
+    gRPC's own ``grpc-accept-encoding`` says what a client is able to read, which for most is everything.
+    """
+    for key, value in context.invocation_metadata() or ():
+        if key == "accept-encoding":
+            coding = answer_coding(value if isinstance(value, bytes) else value.encode("latin-1"))
+            if coding:
+                context.set_compression(_COMPRESSION[coding])
+                await context.send_initial_metadata(())  # without it, the library forgets about compression
 
 
 def _text(value: str | bytes) -> str:

@@ -16,9 +16,14 @@ from gateway.frontends.grpc_edge import Gate
 from gateway.frontends.oip.grpc import OIPGRPCDoor
 from gateway.frontends.server import Server
 from gateway.frontends.tfserving.grpc import TFServingGRPCDoor
+from gateway.frontends.torchserve.grpc import TorchServeGRPCDoor
 from gateway.protos.loader import pool
 
-DOORS: Mapping[str, type[GRPCDoor]] = {"oip": OIPGRPCDoor, "tfserving": TFServingGRPCDoor}
+DOORS: Mapping[str, type[GRPCDoor]] = {
+    "oip": OIPGRPCDoor,
+    "tfserving": TFServingGRPCDoor,
+    "torchserve": TorchServeGRPCDoor,
+}
 
 # The server closes when no call has been refused for so long, in seconds.
 _QUIET = 0.25
@@ -32,6 +37,7 @@ class GRPCServer:
             options=(
                 ("grpc.max_receive_message_length", server.limits.body_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", server.limits.streams),
                 # Two servers on one port would share its connections silently; a taken port must be an error.
                 ("grpc.so_reuseport", 0),
                 # Clients may ping as often as they like to keep idle connections open.

@@ -31,7 +31,7 @@ def parse_timeout(value: str) -> float:
 
 
 def server_timing(context: RequestContext) -> str:
-    """The ``Server-Timing`` value: time in the backend and in the gateway so far, in milliseconds."""
-    backend = context.backend_seconds * 1000
-    gateway = max(0.0, (time.perf_counter() - context.started) * 1000 - backend)
-    return f"backend;dur={backend:.3f}, gateway;dur={gateway:.3f}"
+    """The ``Server-Timing`` value: time in the queue, in the backend and in the gateway so far, in milliseconds."""
+    queue, both = context.queue_seconds * 1000, context.backend_seconds * 1000
+    gateway = max(0.0, (time.perf_counter() - context.started) * 1000 - both)
+    return f"queue;dur={queue:.3f}, backend;dur={max(0.0, both - queue):.3f}, gateway;dur={gateway:.3f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 import structlog
@@ -13,7 +13,15 @@ from gateway.core.errors import GatewayError, Unsupported
 from gateway.frontends import hints
 from gateway.frontends.asgi import ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
 from gateway.frontends.authorization import Caller
-from gateway.frontends.http_door import JSON, Exchange, Handler, HTTPDoor, Reply
+from gateway.frontends.compression import (
+    MIN_ANSWER,
+    OFFERED,
+    Compressor,
+    UnsupportedCoding,
+    answer_coding,
+    request_coding,
+)
+from gateway.frontends.http_door import Exchange, Handler, HTTPDoor, Reply
 from gateway.frontends.oip.http import OIPDoor
 from gateway.frontends.operations import Access, Operation, bound
 from gateway.frontends.server import Server
@@ -42,6 +50,7 @@ class HTTPApp:
 
     def __init__(self, server: Server, protocols: Collection[str]) -> None:
         self._server = server
+        self._compressor = Compressor()
         self._doors = [door(server) for name, door in DOORS.items() if name in protocols]
         # By the first part of the path, which leaves few patterns to try.
         self._routes: dict[str, list[_Route]] = {}
@@ -57,13 +66,15 @@ class HTTPApp:
         path = scope["raw_path"].decode("latin-1")
         if len(path) > 1 and path.endswith("/"):
             path = path[:-1]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _by_name(scope["headers"])
         caller = Caller((scope["client"] or ("",))[0], headers.get(b"authorization", b"").decode("latin-1"))
         exchange = Exchange({}, scope["query_string"], headers, b"", caller)
         try:
             reply = await self._answer(scope["method"], path, exchange, receive)
         except ClientDisconnected:
             return
+        if len(reply.body) >= MIN_ANSWER:
+            reply = await self._compressed(reply, headers.get(b"accept-encoding"))
         await respond(send, reply.status, reply.body, [*reply.headers, *self._tail(exchange)])
 
     async def _answer(self, method: str, path: str, exchange: Exchange, receive: Receive) -> Reply:
@@ -80,10 +91,7 @@ class HTTPApp:
             exchange.parameters = {name: unquote(value) for name, value in match.groupdict().items()}
             return await self._run(route, exchange, receive)
         door = routes[0].door if routes else self._doors[0]
-        if allowed:
-            body = door.error_body(405, f"method not allowed: {' or '.join(allowed)} is expected", None)
-            return Reply(body, [*JSON, (b"allow", ", ".join(allowed).encode())], 405)
-        return Reply(door.error_body(404, f"unknown path {unquote(path)[:200]!r}", None), JSON, 404)
+        return door.unrouted(method, path, allowed)
 
     async def _run(self, route: _Route, exchange: Exchange, receive: Receive) -> Reply:
         try:
@@ -91,13 +99,18 @@ class HTTPApp:
                 self._server.authorization.require_admin(exchange.caller)
             if route.handler is None:
                 raise Unsupported(route.operation.missing)
-            self._refuse_encoded(exchange.headers)
+            coding = request_coding(exchange.headers.get(b"content-encoding"))
             exchange.body = await read_body(receive, exchange.headers, self._server.limits)
+            if coding:
+                exchange.body = await self._compressor.inflate(exchange.body, coding, self._server.limits)
             return await route.handler(exchange)
         except GatewayError as error:
             if exchange.context is None or not exchange.context.served_by:
                 self._server.rejected(error.reason)
-            return route.door.refuse(error)
+            reply = route.door.refuse(error)
+            if isinstance(error, UnsupportedCoding):
+                reply = replace(reply, headers=[*reply.headers, (b"accept-encoding", OFFERED)])
+            return reply
         except ClientDisconnected:
             raise
         except Exception:
@@ -115,11 +128,24 @@ class HTTPApp:
             tail.append(_CLOSE)
         return tail
 
-    @staticmethod
-    def _refuse_encoded(headers: dict[bytes, bytes]) -> None:
-        coding = headers.get(b"content-encoding", b"identity")
-        if coding != b"identity":
-            raise Unsupported(f"header Content-Encoding: {coding[:40].decode('latin-1')!r} is not supported")
+    async def _compressed(self, reply: Reply, accept: bytes | None) -> Reply:
+        """``reply`` in the coding that the client likes best, where that makes it smaller."""
+        varies: Headers = [*reply.headers, (b"vary", b"accept-encoding")]
+        coding = answer_coding(accept)
+        body = await self._compressor.deflate(reply.body, coding) if coding else None
+        if body is None:
+            return replace(reply, headers=varies)
+        return replace(reply, body=body, headers=[*varies, (b"content-encoding", coding)])
+
+
+def _by_name(pairs: Headers) -> dict[bytes, bytes]:
+    """Headers by name; one that came several times is one list, as RFC 9110 has it, and no value can hide another."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        headers = {}
+        for name, value in pairs:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 def _first_part(path: str) -> str:

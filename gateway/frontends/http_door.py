@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import orjson
 
@@ -22,6 +23,7 @@ JSON: Headers = [(b"content-type", b"application/json")]
 STATUS: dict[type[errors.GatewayError], int] = {
     errors.InvalidRequest: 400,
     errors.PayloadTooLarge: 413,
+    errors.RequestTimeout: 408,
     errors.NotFound: 404,
     errors.Unauthenticated: 401,
     errors.PermissionDenied: 403,
@@ -112,6 +114,13 @@ class HTTPDoor:
     def error_body(self, status: int, message: str, error: errors.GatewayError | None) -> bytes:  # noqa: ARG002
         """The body of an error answer; ``error`` is None for an unknown path (404) and a wrong verb (405)."""
         return orjson.dumps({"error": message})
+
+    def unrouted(self, method: str, path: str, allowed: Sequence[str]) -> Reply:  # noqa: ARG002
+        """The answer to a request for no operation; ``allowed`` are the verbs that ``path``, still quoted, takes."""
+        if allowed:
+            body = self.error_body(405, f"method not allowed: {' or '.join(allowed)} is expected", None)
+            return Reply(body, [*JSON, (b"allow", ", ".join(allowed).encode())], 405)
+        return Reply(self.error_body(404, f"unknown path {unquote(path)[:200]!r}", None), JSON, 404)
 
     def refuse(self, error: errors.GatewayError) -> Reply:
         """The answer to a request that failed with ``error``."""

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
+from gateway.core.limits import Limits
 from gateway.frontends.http_protocol import GatewayHTTPProtocol
 from gateway.frontends.syn_filter import drop_connection_requests
 
+# How long a connection may be idle, in seconds: longer than in any client's pool, so that the client is who closes.
+_KEEP_ALIVE = 120.0
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
@@ -30,10 +34,10 @@ class _Uvicorn(uvicorn.Server):
 class HTTPServer:
     """An ASGI application on one port."""
 
-    def __init__(self, app: Any, *, drain_timeout: float) -> None:
+    def __init__(self, app: Any, *, drain_timeout: float, limits: Limits, keep_alive: float = _KEEP_ALIVE) -> None:
         config = uvicorn.Config(
             app,
-            http=GatewayHTTPProtocol,
+            http=cast("type[asyncio.Protocol]", partial(GatewayHTTPProtocol, limits=limits)),
             ws="none",
             lifespan="off",
             loop="none",
@@ -42,11 +46,11 @@ class HTTPServer:
             server_header=False,
             # Nothing here reads the client's address, so nobody may forge it either.
             proxy_headers=False,
-            # Longer than the idle time of any client's pool, so that the client is the one who closes.
-            timeout_keep_alive=120,
+            timeout_keep_alive=cast("int", keep_alive),
             timeout_graceful_shutdown=max(1, round(drain_timeout)),
         )
         self._uvicorn = _Uvicorn(config)
+        self._limits = limits
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -59,6 +63,9 @@ class HTTPServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it: one whose client does not take its answer is given up like one that sends none.
+        patience = round(self._limits.body_seconds * 1000)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
         self._socket.bind((host, port))
         bound: int = self._socket.getsockname()[1]
         return bound
@@ -90,6 +97,11 @@ class HTTPServer:
         self._uvicorn.should_exit = True
         await self._task
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return len(self._uvicorn.server_state.connections)
+
     async def _accept_queued(self) -> None:
         config, loop = self._uvicorn.config, asyncio.get_running_loop()
         self._bound.setblocking(False)
@@ -109,7 +121,7 @@ class HTTPServer:
         # A connection without a request may have one under way. Every answer closes its connection by now, so
         # that what is left after a moment is idle.
         waited = 0.0
-        while self._uvicorn.server_state.connections and waited < _LINGER:
+        while self.open_connections and waited < _LINGER:
             await asyncio.sleep(_POLL)
             waited += _POLL
 

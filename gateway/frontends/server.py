@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from gateway.core.catalog import Catalog
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
+from gateway.core.log_settings import LogControl
 from gateway.core.repository import Repository
 from gateway.core.service import Service
 from gateway.frontends.authorization import Authorization
+from gateway.frontends.shared_memory import SharedMemoryRegions
 
 
 @dataclass(slots=True, frozen=True)
 class Server:
     """The one Service behind all front doors, and what they tell clients about it.
 
-    ``rejected`` is called with the reason of every request that a front door refuses by itself.
+    ``rejected`` is called with the reason of every request that a front door refuses by itself; ``shared_memory`` is
+    None when it is switched off.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Server:
     limits: Limits
     rejected: Callable[[str], None]
     authorization: Authorization
+    logs: LogControl
+    shared_memory: SharedMemoryRegions | None = None
 
     @property
     def ready(self) -> bool:

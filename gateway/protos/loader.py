@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from google.protobuf import any_pb2, descriptor_pb2, message_factory, wrappers_pb2
+from google.protobuf import any_pb2, descriptor_pb2, empty_pb2, message_factory, wrappers_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 def pool() -> DescriptorPool:
     """The private pool with every definition that the gateway serves."""
     private = DescriptorPool()
-    for imported in (any_pb2, wrappers_pb2, health_pb2, reflection_pb2):
+    for imported in (any_pb2, empty_pb2, wrappers_pb2, health_pb2, reflection_pb2):
         private.AddSerializedFile(imported.DESCRIPTOR.serialized_pb)
     files = descriptor_pb2.FileDescriptorSet.FromString(
         resources.files(__package__).joinpath("descriptors.binpb").read_bytes()

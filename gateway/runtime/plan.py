@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.config import GatewayConfig
+from gateway.config_file import ConfigError
+from gateway.repository import check_labels
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers.context import LaunchContext
 from gateway.runtime.launchers.front import CONFIG_FILE, launch_gateway
 from gateway.runtime.launchers.onnxruntime import launch_oip
 from gateway.runtime.launchers.tensorflow import launch_tfserving
-from gateway.runtime.launchers.torchserve import KEY_FILE, launch_torchserve
+from gateway.runtime.launchers.torchserve import launch_torchserve, launched_settings
 from gateway.runtime.ports import check_free, listening_ports, resolve_ports
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory
 from model_store.engines import ENGINES
@@ -41,15 +43,18 @@ def make_plan(config: GatewayConfig, run: RunDirectory) -> Plan:
     """Check that the stack can start, and write the configuration of every server to the run directory.
 
     Raises:
-        RuntimeFailure: a port is taken, a model is not built, or a server is not installed.
+        RuntimeFailure: a port is taken, a model is not built, a label stands for no served version, or a server is not
+            installed.
     """
-    config = _absolute(resolve_ports(config), run)
+    config = resolve_ports(config)
     check_free(listening_ports(config))
+    config = _absolute(config, run)
     try:
         models = _models(config)
+        check_labels(config, ModelStore(config.model_store))
         context = LaunchContext(_routed(config, models), run, models)
         return Plan(_launch_backends(context), launch_gateway(context), list(context.models), _example(context))
-    except StoreError as error:
+    except (StoreError, ConfigError) as error:
         raise RuntimeFailure(str(error)) from None
 
 
@@ -83,9 +88,10 @@ def _routed(config: GatewayConfig, models: Mapping[str, StoredModel]) -> Gateway
         else:
             continue  # somebody else's server: what it holds is not for the store to say
         target = ENGINES[engine][0]
-        wanted = backend.models if backend.models is not None else models
-        built = [model for model in wanted if model in models and target in models[model].manifest.artifacts]
-        backends[name] = backend.model_copy(update={"models": built})
+        lacking = {model.manifest.name for model in models.values() if target not in model.manifest.artifacts}
+        built = dict.fromkeys(model.manifest.name for model in models.values() if model.manifest.name not in lacking)
+        wanted = backend.models if backend.models is not None else built
+        backends[name] = backend.model_copy(update={"models": [model for model in wanted if model in built]})
     return config.model_copy(update={"backends": backends})
 
 
@@ -106,12 +112,17 @@ def _example(context: LaunchContext) -> str:
 
 def _models(config: GatewayConfig) -> dict[str, StoredModel]:
     store = ModelStore(config.model_store)
-    names = config.models or store.names()
-    if not names:
+    entries = config.models or store.names()
+    if not entries:
         raise RuntimeFailure(
             f"the model store {config.model_store} is empty; build a model with: model-store build NAME"
         )
-    models = {name: store.get(name) for name in names}
+    models: dict[str, StoredModel] = {}
+    for entry in entries:
+        name, _, version = entry.partition("/")
+        model = store.get(name, version)
+        if model.directory not in {known.directory for known in models.values()}:
+            models[entry] = model
     for model in models.values():
         # A server would fail on a damaged file later, and in words of its own.
         verify_checksums(model.directory, model.manifest)
@@ -119,12 +130,13 @@ def _models(config: GatewayConfig) -> dict[str, StoredModel]:
 
 
 def _absolute(config: GatewayConfig, run: RunDirectory) -> GatewayConfig:
-    """``config`` with absolute paths, and with the token file of a TorchServe that is started here."""
+    """``config`` with absolute paths, and with what a TorchServe that is started here will have of its own."""
     backends = dict(config.backends)
     for name, backend in config.backends.items():
         if backend.kind != "torchserve":
             continue
-        token_file = run.path / name / KEY_FILE if backend.launch is not None else backend.token_file
-        if token_file is not None:
-            backends[name] = backend.model_copy(update={"token_file": token_file.absolute()})
+        if backend.launch is not None:
+            backends[name] = launched_settings(backend, backend.launch, run.path / name)
+        elif backend.token_file is not None:
+            backends[name] = backend.model_copy(update={"token_file": backend.token_file.absolute()})
     return config.model_copy(update={"model_store": config.model_store.absolute(), "backends": backends})

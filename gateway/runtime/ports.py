@@ -100,9 +100,9 @@ def _with_needed_addresses(config: GatewayConfig) -> GatewayConfig:
     backends = dict(config.backends)
     for name, backend in config.backends.items():
         if backend.kind == "tfserving" and backend.launch is not None and backend.url is None:
-            host = split_address(backend.grpc)[0]
+            host = split_address(backend.grpc or "")[0]  # a launched one has it
             backends[name] = backend.model_copy(update={"url": f"http://{join_address(host, 0)}"})
-        if backend.kind == "oip" and backend.launch is not None and backend.grpc is None:
+        if backend.kind == "oip" and backend.launch is not None and backend.url is not None and backend.grpc is None:
             host = split_address(backend.url)[0]
             backends[name] = backend.model_copy(update={"grpc": join_address(host, 0)})
     return config.model_copy(update={"backends": backends})

@@ -7,8 +7,53 @@ import sys
 
 import structlog
 
+from gateway.core.log_settings import LogSettings
 
-def configure_logging(level: int = logging.INFO) -> None:
+
+class ProcessLogs(logging.Filter):
+    """Says which messages this process writes, structlog's and the libraries'; may be changed at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.change(LogSettings())
+
+    @property
+    def settings(self) -> LogSettings:
+        """What is written now."""
+        return self._settings
+
+    def change(self, settings: LogSettings) -> None:
+        """Write this from now on."""
+        self._settings = settings
+        levels = {
+            "debug": settings.verbose_level > 0,
+            "info": settings.info,
+            "warning": settings.warning,
+            "error": settings.error,
+            "critical": settings.error,
+        }
+        self._silent = {level for level, written in levels.items() if not written}
+
+    def drop_silent(
+        self,
+        logger: object,  # noqa: ARG002
+        method: str,
+        event: structlog.typing.EventDict,
+    ) -> structlog.typing.EventDict:
+        """A processor that ends what is not to be written."""
+        if method in self._silent:
+            raise structlog.DropEvent
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a library's message is written."""
+        return record.levelname.lower() not in self._silent
+
+
+LOGS = ProcessLogs()
+
+
+def configure_logging() -> None:
     """Set up structlog for this process, and bring the libraries' warnings into the same stream."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
@@ -22,11 +67,13 @@ def configure_logging(level: int = logging.INFO) -> None:
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[LOGS.drop_silent, *shared, renderer],
+        # Loggers are cached, so that a level of theirs could not change: the first processor does it.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    handler.addFilter(LOGS)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

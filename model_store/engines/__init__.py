@@ -39,7 +39,10 @@ class Engine(Protocol):
     device: str
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """All outputs by name for all inputs by name. Synchronous, and safe to call from several threads at once."""
+        """All outputs by name for all inputs by name. Synchronous, and safe to call from several threads at once.
+
+        BF16 comes and goes as bit patterns in uint16; BYTES come as objects of ``bytes`` and go as those or as ``str``.
+        """
         ...
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gateway.core.datatypes import Datatype
 from gateway.core.signatures import Signature
 from model_store.engines import CPU, Array, Settings
 from model_store.errors import EngineError
@@ -31,8 +34,11 @@ class TensorflowEngine:
     # new batch size costs seconds.
     choices: Mapping[str, tuple[bool | int | str, ...]] = {"executor": ("default", "single-threaded")}
 
-    def __init__(self, call: Any, inputs: list[str], outputs: list[str], device: str) -> None:
+    def __init__(
+        self, call: Any, inputs: list[str], outputs: list[str], device: str, halves: Collection[str] = ()
+    ) -> None:
         self._call = call
+        self._halves = halves
         self._inputs = inputs
         self._outputs = outputs
         self.version: str = tf.__version__
@@ -67,12 +73,18 @@ class TensorflowEngine:
             )
         fetches = [entry.outputs[name].name for name in outputs]
         feeds = [entry.inputs[name].name for name in inputs]
-        return cls(session.make_callable(fetches, feeds), inputs, outputs, device)
+        halves = {spec.name for spec in (*signature.inputs, *signature.outputs) if spec.datatype is Datatype.BF16}
+        return cls(session.make_callable(fetches, feeds), inputs, outputs, device, halves)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name for all inputs by name."""
-        results = self._call(*(inputs[name] for name in self._inputs))
-        return dict(zip(self._outputs, results, strict=True))
+        if self._halves:
+            inputs = self._viewed(inputs, tf.bfloat16.as_numpy_dtype)
+        results = dict(zip(self._outputs, self._call(*(inputs[name] for name in self._inputs)), strict=True))
+        return self._viewed(results, np.uint16) if self._halves else results
+
+    def _viewed(self, arrays: Mapping[str, Array], halves: Any) -> dict[str, Array]:
+        return {name: array.view(halves) if name in self._halves else array for name, array in arrays.items()}
 
 
 def newest_version(base: Path) -> Path:

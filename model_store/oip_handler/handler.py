@@ -1,6 +1,9 @@
 """Requests that TorchServe hands over together run as one batch and are answered one by one.
 
-A bad request gets its own 400 and does not disturb its neighbours. Environment of the worker:
+A bad request gets its own 400 and does not disturb its neighbours. gRPC has no headers: there a part beside the body
+holds the length of its JSON header, and the answer begins with its own (4 bytes, little-endian).
+
+Environment of the worker:
 ``GATEWAY_ENGINE_THREADS`` (CPU threads of one inference) and ``GATEWAY_ENGINE_DEVICE`` (``cpu``, ``cuda:N``, ``auto``).
 """
 
@@ -17,7 +20,7 @@ import numpy as np
 
 from .device import AUTO
 from .runtime import Array, Runtime, open_runtime
-from .wire import LENGTH_HEADER, BadRequest, Request, Spec, batched, compose_response, parse_request
+from .wire import FRAME, LENGTH_HEADER, BadRequest, Request, Spec, batched, compose_response, parse_request
 
 SIGNATURE = "signature.json"  # the manifest's signature, as a file of its own in the archive
 SETTINGS = "settings.json"  # how to run the model, as the build's calibration chose it
@@ -54,13 +57,17 @@ class OipHandler:
         )
         return cls(runtime, inputs, outputs)
 
-    def answer(self, bodies: Sequence[Any], context: Any) -> list[bytes]:
-        """One answer a request, in order; what is wrong with one request stays with that one."""
+    def answer(self, bodies: Sequence[Any], context: Any, lengths: Sequence[Any] = ()) -> list[bytes]:
+        """One answer a request, in order; what is wrong with one request stays with that one.
+
+        ``lengths`` hold what came as the length of the JSON header in a part of its own; None where none did.
+        """
+        beside = [*lengths] or [None] * len(bodies)
         requests: dict[int, Request] = {}
         answers: dict[int, bytes] = {}
         for index, body in enumerate(bodies):
             try:
-                length = _request_header(context, index, LENGTH_HEADER)
+                length = _text(beside[index]) or _request_header(context, index, LENGTH_HEADER)
                 requests[index] = parse_request(body, length, self._inputs, self._outputs)
             except BadRequest as error:
                 answers[index] = _refuse(context, index, 400, str(error))
@@ -72,7 +79,9 @@ class OipHandler:
                 answers |= {index: _refuse(context, index, 500, "inference failed") for index in indices}
                 continue
             for index, result in zip(indices, results, strict=True):
-                answers[index] = self._respond(requests[index], result, context, index)
+                answers[index] = self._respond(
+                    requests[index], result, context, index, framed=beside[index] is not None
+                )
         return [answers[index] for index in range(len(bodies))]
 
     def _groups(self, requests: Mapping[int, Request]) -> list[list[int]]:
@@ -95,12 +104,16 @@ class OipHandler:
         rows = [np.split(result, ends) for result in results]
         return [dict(zip(names, row, strict=True)) for row in zip(*rows, strict=True)]
 
-    def _respond(self, request: Request, result: Mapping[str, Array], context: Any, index: int) -> bytes:
+    def _respond(
+        self, request: Request, result: Mapping[str, Array], context: Any, index: int, *, framed: bool
+    ) -> bytes:
         version = str(context.manifest["model"]["modelVersion"])
         try:
             body, header_length = compose_response(request, result, self._outputs, context.model_name, version)
         except BadRequest as error:
             return _refuse(context, index, 400, str(error))
+        if framed:
+            return FRAME.pack(len(body) if header_length is None else header_length) + body
         if header_length is None:
             context.set_response_content_type(index, "application/json")
         else:
@@ -112,6 +125,10 @@ class OipHandler:
 def _request_header(context: Any, index: int, name: str) -> str | None:
     headers = context.get_all_request_header(index)  # as the client wrote them, in any case
     return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+
+
+def _text(value: Any) -> str | None:
+    return bytes(value).decode("latin-1") if isinstance(value, bytes | bytearray) else value
 
 
 def _refuse(context: Any, index: int, status: int, message: str) -> bytes:
@@ -130,4 +147,5 @@ def handle(data: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes
         _handler = OipHandler.load(context)
     if data is None:
         return None
-    return _handler.answer([part.get("body", part.get("data")) for part in data], context)
+    bodies = [part.get("body", part.get("data")) for part in data]
+    return _handler.answer(bodies, context, [part.get(LENGTH_HEADER) for part in data])

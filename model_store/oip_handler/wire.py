@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ Array = npt.NDArray[Any]
 Header = Mapping[str, Any]
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
+FRAME = struct.Struct("<I")  # the same number in front of an answer that has no headers
 
 # BF16 has no numpy type: it travels as its bit patterns. torch has no strings, so BYTES is not carried.
 DTYPES: dict[str, str] = {

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 import threading
 
@@ -15,8 +14,9 @@ from support.services import request
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
 from gateway.backends.health import HealthChecker
 from gateway.backends.oip import OIPBackend
+from gateway.backends.oip_http import OIPOverHTTP
 from gateway.backends.tfserving import TFServingBackend
-from gateway.backends.torchserve import TorchServeBackend
+from gateway.backends.tfserving_grpc import TFServingOverGRPC
 from gateway.codecs.oip_http import HEADER_LENGTH, ResponseForm, decode_request, encode_response
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog, ServedModel
@@ -52,7 +52,7 @@ def unused_port():
 
 
 def oip(url, timeout=5.0, max_body=10_000):
-    return OIPBackend("b", url, timeout=timeout, max_body=max_body)
+    return OIPBackend("b", OIPOverHTTP("b", url, timeout=timeout, max_body=max_body))
 
 
 async def call(backend):
@@ -162,83 +162,13 @@ def test_a_backend_that_hangs_runs_into_its_time_limit():
         uvloop.run(run())
 
 
-# TorchServe's tokens
-
-TOKEN_FAILURE = {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
-
-
-def torchserve(tmp_path, key, accepted, seen):
-    """Run one request against a TorchServe that accepts the token ``accepted``."""
-
-    async def handler(http_request):
-        seen.append(http_request.headers.get("Authorization"))
-        if http_request.headers.get("Authorization") != f"Bearer {accepted}":
-            return web.json_response(TOKEN_FAILURE, status=400)
-        return await echo(http_request)
-
-    async def run():
-        file = tmp_path / "key_file.json"
-        file.write_text(json.dumps({"inference": {"key": key}}))
-        async with serving(handler) as url:
-            backend = TorchServeBackend("ts", url, file, timeout=5, max_body=10_000)
-            await call(backend)
-
-    uvloop.run(run())
-
-
-def test_torchserve_gets_its_token(tmp_path):
-    seen = []
-    torchserve(tmp_path, "k", "k", seen)
-    assert seen == ["Bearer k"]
-
-
-def test_torchserve_refusing_the_token_is_not_asked_for_ever(tmp_path):
-    seen = []
-    with pytest.raises(BackendError, match="HTTP 400"):
-        torchserve(tmp_path, "old", "k", seen)
-    assert seen == ["Bearer old"] * 2
-
-
-def test_a_new_key_is_read_when_the_old_one_is_refused(tmp_path):
-    file, seen, accepted = tmp_path / "key_file.json", [], ["first"]
-
-    async def handler(http_request):
-        seen.append(http_request.headers["Authorization"])
-        if seen[-1] != f"Bearer {accepted[0]}":
-            return web.json_response(TOKEN_FAILURE, status=400)
-        return await echo(http_request)
-
-    async def run():
-        file.write_text('{"inference": {"key": "first"}}')
-        async with serving(handler) as url:
-            backend = TorchServeBackend("ts", url, file, timeout=5, max_body=10_000)
-            await backend(request())
-            accepted[0] = "second"  # TorchServe was restarted
-            file.write_text('{"inference": {"key": "second"}}')
-            await backend(request())
-            await backend.close()
-
-    uvloop.run(run())
-    assert seen == ["Bearer first", "Bearer first", "Bearer second"]
-
-
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"inference": {}}'])
-def test_an_unreadable_key_file_is_unavailable_and_its_path_stays_here(tmp_path, content):
-    file = tmp_path / "key_file.json"
-    if content is not None:
-        file.write_text(content)
-
-    with pytest.raises(Unavailable, match="token cannot be read") as caught:
-        uvloop.run(call(TorchServeBackend("ts", "http://127.0.0.1:1", file, timeout=5, max_body=1)))
-    assert str(tmp_path) not in caught.value.message
-
-
 # TensorFlow Serving
 
 
 def test_a_refused_grpc_connection_is_told_apart():
     async def run():
-        await call(TFServingBackend("tf", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10_000))
+        transport = TFServingOverGRPC("tf", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10_000)
+        await call(TFServingBackend("tf", transport))
 
     with pytest.raises(ConnectFailed, match="'tf' refused the connection"):
         uvloop.run(run())
@@ -352,9 +282,7 @@ def test_checks_reach_real_servers():
             for backend in (
                 oip(up),
                 oip(down),
-                TorchServeBackend("t", up, None, timeout=5, max_body=10),
-                TorchServeBackend("t", down, None, timeout=5, max_body=10),
-                TFServingBackend("f", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10),
+                TFServingBackend("f", TFServingOverGRPC("f", f"127.0.0.1:{unused_port()}", timeout=5, max_body=10)),
             ):
                 try:
                     await backend.check("m", "1")
@@ -367,9 +295,7 @@ def test_checks_reach_real_servers():
     assert uvloop.run(run()) == [
         "ok",
         "model not ready (HTTP 503)",
-        "ok",
-        "not healthy (HTTP 503)",
-        "status not available (UNAVAILABLE)",
+        "backend 'f' refused the connection",
     ]
 
 

@@ -88,6 +88,16 @@ def test_connections_are_used_again():
     assert server.connections == 1
 
 
+def test_a_connection_is_not_used_again_after_an_unforeseen_failure():
+    server = Server(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", OK)
+
+    async def twice(client):
+        return [(await post(client)).status, (await post(client)).status]
+
+    assert run(server, twice) == [500, 200]
+    assert server.connections == 2  # the server may be about to close the first, as uvicorn does
+
+
 def test_requests_side_by_side_have_connections_of_their_own():
     server = Server(OK, OK, OK)
 

@@ -2,20 +2,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake_memory import FakeMemory
 from support.strategies import requests, responses
 
-from gateway.codecs.oip_grpc import decode_request, decode_response, encode_request, encode_response
+from gateway.codecs.oip_grpc import (
+    decode_request,
+    decode_response,
+    encode_request,
+    encode_response,
+    encode_stream_error,
+    encode_stream_response,
+)
+from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes
+from gateway.codecs.shared_memory import SWITCHED_OFF, Window
+from gateway.core.datatypes import Datatype
 from gateway.core.errors import GatewayError, InvalidRequest, PayloadTooLarge, Unsupported
 from gateway.core.limits import Limits
-from gateway.core.messages import RequestContext
+from gateway.core.messages import InferResponse, RequestContext
+from gateway.core.tensors import Tensor
 from gateway.protos.loader import message_class
 
 CONTEXT = RequestContext("test", started=0.0)
 Request = message_class("inference.ModelInferRequest")
+StreamResponse = message_class("inference.ModelStreamInferResponse")
 
 
-def decode(message, limits=Limits()):
-    return decode_request(message.SerializeToString(), CONTEXT, limits)
+def decode(message, limits=Limits(), memory=SWITCHED_OFF):
+    return decode_request(message.SerializeToString(), CONTEXT, limits, memory)[0]
 
 
 def message(datatype="FP32", shape=(2,), raw=(), **contents):
@@ -29,8 +42,9 @@ def message(datatype="FP32", shape=(2,), raw=(), **contents):
 
 @given(requests())
 def test_requests_round_trip(request):
-    decoded = decode_request(encode_request(request), CONTEXT, Limits())
+    decoded, wishes = decode_request(encode_request(request), CONTEXT, Limits())
     assert decoded == request
+    assert wishes == NO_WISHES
 
 
 @given(responses())
@@ -97,15 +111,131 @@ def test_limits_are_kept():
         decode(message(fp32_contents=[1, 2]), Limits(tensors=0))
 
 
-def test_extensions_that_are_not_there_are_refused_by_name():
-    shared = message()
-    shared.inputs[0].parameters["shared_memory_region"].string_param = "r"
-    with pytest.raises(Unsupported, match="shared memory"):
-        decode(shared)
+def test_classes_are_asked_for_by_output():
     classified = message(fp32_contents=[1, 2])
     classified.outputs.add(name="y").parameters["classification"].int64_param = 2
-    with pytest.raises(Unsupported, match="classification"):
-        decode(classified)
+    classified.outputs.add(name="z").parameters["classification"].uint64_param = 3
+    _, wishes = decode_request(classified.SerializeToString(), CONTEXT, Limits())
+    assert wishes.classes == {"y": 2, "z": 3}
+
+
+# shared memory
+
+
+def in_memory(tensor, region="r", size=8, offset=0):
+    tensor.parameters["shared_memory_region"].string_param = region
+    tensor.parameters["shared_memory_byte_size"].int64_param = size
+    tensor.parameters["shared_memory_offset"].int64_param = offset
+    return tensor
+
+
+def test_shared_memory_that_is_off_says_how_to_switch_it_on():
+    shared = message()
+    in_memory(shared.inputs[0])
+    with pytest.raises(Unsupported, match="`shared_memory: true`"):
+        decode(shared)
+
+
+def test_inputs_in_shared_memory_have_no_raw_contents():
+    shared = message(raw=[b"\1" * 8])
+    in_memory(shared.inputs.add(name="s", datatype="FP32", shape=[2]), offset=4)
+    request = decode(shared, memory=FakeMemory(bytes(range(16))))
+    assert [bytes(tensor.data) for tensor in request.inputs] == [b"\1" * 8, bytes(range(4, 12))]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda m: m.raw_input_contents.append(b"\0" * 8), "1 entries for 0 inputs"),
+        (lambda m: m.inputs[0].contents.fp32_contents.append(1), "must be empty when shared memory is used"),
+        (lambda m: m.inputs[0].parameters["shared_memory_offset"].ClearField("int64_param"), "no value is set"),
+        (lambda m: in_memory(m.inputs[0], size=-1), "shared_memory_byte_size: a number of bytes is expected, got -1"),
+        (lambda m: in_memory(m.inputs[0], size=4), "needs 8 bytes, got 4"),
+    ],
+)
+def test_bad_windows_name_the_field(change, problem):
+    shared = message()
+    in_memory(shared.inputs[0])
+    change(shared)
+    with pytest.raises(InvalidRequest, match=problem):
+        decode(shared, memory=FakeMemory(bytes(16)))
+
+
+def test_the_limit_holds_for_what_is_in_shared_memory():
+    shared = message()
+    in_memory(shared.inputs[0])
+    with pytest.raises(PayloadTooLarge, match="8 bytes in shared memory are over the limit of 7"):
+        decode(shared, Limits(body_bytes=7), FakeMemory(bytes(16)))
+
+
+def test_outputs_in_shared_memory_have_an_empty_entry():
+    response = InferResponse(
+        "m", "1", (Tensor("y", Datatype.INT8, (2,), b"ab"), Tensor("z", Datatype.INT8, (1,), b"c"))
+    )
+    wishes = OutputWishes({}, {"y": Window("r", 10, 3)})
+    message = message_class("inference.ModelInferResponse").FromString(encode_response(response, wishes))
+    assert list(message.raw_output_contents) == [b"", b"c"]
+
+
+# streams
+
+
+def test_an_error_of_a_stream_names_its_request():
+    request = Request(model_name="m", model_version="3", id="7").SerializeToString()
+    for data, wanted in ((request, ("7", "m", "3")), (b"\xff", ("", "", ""))):
+        error = StreamResponse.FromString(encode_stream_error("no", data))
+        answer = error.infer_response
+        assert error.error_message == "no"
+        assert (answer.id, answer.model_name, answer.model_version) == wanted
+
+
+def test_an_answer_of_a_stream_says_that_it_is_the_only_one():
+    answer = StreamResponse.FromString(encode_stream_response(InferResponse("m", "1", (), parameters={"p": 1})))
+    assert answer.error_message == ""
+    assert answer.infer_response.parameters["triton_final_response"].bool_param
+    assert answer.infer_response.parameters["p"].int64_param == 1
+
+
+def test_the_wish_for_an_empty_last_answer_is_not_passed_on():
+    wish = message(raw=[b"\0" * 8])
+    wish.parameters["triton_enable_empty_final_response"].bool_param = True
+    wish.parameters["p"].int64_param = 1
+    assert decode(wish).parameters == {"p": 1}
+    wish.parameters["triton_enable_empty_final_response"].int64_param = 1
+    with pytest.raises(InvalidRequest, match="triton_enable_empty_final_response: true or false is expected"):
+        decode(wish)
+
+
+KNOWN = [
+    "shared_memory_region",
+    "shared_memory_byte_size",
+    "shared_memory_offset",
+    "classification",
+    "priority",
+    "timeout",
+    "triton_enable_empty_final_response",
+]
+values = st.one_of(
+    st.tuples(st.just("bool_param"), st.booleans()),
+    st.tuples(st.just("int64_param"), st.integers(-(2**63), 2**63 - 1)),
+    st.tuples(st.just("uint64_param"), st.integers(0, 2**64 - 1)),
+    st.tuples(st.just("double_param"), st.floats()),
+    st.tuples(st.just("string_param"), st.text(max_size=3)),
+)
+any_parameters = st.dictionaries(st.sampled_from(KNOWN), values, max_size=4)
+
+
+@given(any_parameters, any_parameters, any_parameters, st.booleans())
+def test_no_parameter_raises_anything_but_our_errors(of_request, of_input, of_output, raw):
+    built = message("INT8", (0,), [b""] if raw else [])
+    targets = (built, built.inputs[0], built.outputs.add(name="y"))
+    for target, parameters in zip(targets, (of_request, of_input, of_output), strict=True):
+        for name, (kind, value) in parameters.items():
+            setattr(target.parameters[name], kind, value)
+    try:
+        decode(built, memory=FakeMemory(b""))
+    except GatewayError as error:
+        assert error.message
 
 
 @given(st.binary(max_size=200))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake_memory import FakeMemory
 from support.strategies import json_tensors, requests, responses, tensors
 
 from gateway.codecs.oip_http import (
@@ -14,6 +15,8 @@ from gateway.codecs.oip_http import (
     encode_response,
     parse_header_length,
 )
+from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes
+from gateway.codecs.shared_memory import SWITCHED_OFF, Window
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import BackendError, GatewayError, InvalidRequest, PayloadTooLarge, Unsupported
 from gateway.core.limits import Limits
@@ -24,8 +27,8 @@ CONTEXT = RequestContext("test", started=0.0)
 BINARY, JSON = ResponseForm(True, {}), ResponseForm(False, {})
 
 
-def decode(body, header_length=None, limits=Limits()):
-    return decode_request(body, header_length, "m", "", CONTEXT, limits)
+def decode(body, header_length=None, limits=Limits(), memory=SWITCHED_OFF):
+    return decode_request(body, header_length, "m", "", CONTEXT, limits, memory)
 
 
 def document(**changes):
@@ -124,6 +127,16 @@ def test_nan_and_infinity_tokens_are_accepted():
     assert values[1:].tolist() == [-np.inf, np.inf]
 
 
+def test_null_stands_for_what_is_left_out():
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2], "parameters": None}
+    outputs = [{"name": "y", "parameters": None}]
+    left_out = {"id": None, "parameters": None, "outputs": None}
+    request, _ = decode(json.dumps({"inputs": [tensor], **left_out}).encode())
+    assert (request.id, request.parameters, request.outputs) == ("", {}, ())
+    request, _ = decode(json.dumps({"inputs": [tensor], "outputs": outputs}).encode())
+    assert request.outputs == ("y",)
+
+
 def test_unknown_keys_are_tolerated():
     decode(document(comment="hello"))
 
@@ -216,14 +229,93 @@ def test_limits_are_kept():
         decode(document(), limits=Limits(elements=1))
 
 
-def test_extensions_that_are_not_there_are_refused_by_name():
-    shared = blob_input(8) | {"parameters": {"shared_memory_region": "r"}}
-    with pytest.raises(Unsupported, match="shared memory"):
-        decode(json.dumps({"inputs": [shared]}).encode())
-    wanted = {"inputs": [], "outputs": [{"name": "y", "parameters": {"classification": 3}}]}
-    with pytest.raises(Unsupported, match="classification"):
-        decode(json.dumps(wanted).encode())
-    with pytest.raises(Unsupported, match="raw request"):
+# wishes for outputs
+
+
+def wanted(*outputs, **changes):
+    return json.dumps({"inputs": [], "outputs": list(outputs)} | changes).encode()
+
+
+def test_classes_are_asked_for_by_output():
+    _, form = decode(wanted({"name": "y", "parameters": {"classification": 3}}, {"name": "z"}))
+    assert form.wishes.classes == {"y": 3}
+    _, form = decode(wanted({"name": "y", "parameters": {"classification": 0}}))
+    assert form.wishes == NO_WISHES
+
+
+WINDOW = {"shared_memory_region": "r", "shared_memory_byte_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"classification": -1}, "classification: a number of classes is expected, got -1"),
+        ({"classification": True}, "classification: a number of classes is expected, got True"),
+        ({"classification": "3"}, "classification: a number of classes is expected, got '3'"),
+        ({"classification": 3, **WINDOW}, "exclude each other"),
+        ({"shared_memory_region": "r"}, "shared_memory_byte_size: is missing"),
+        (WINDOW | {"shared_memory_region": 3}, "shared_memory_region: the name of a region is expected, got 3"),
+        (WINDOW | {"shared_memory_region": ""}, "the name of a region is expected"),
+        (WINDOW | {"shared_memory_offset": -1}, "shared_memory_offset: a number of bytes is expected, got -1"),
+        (WINDOW | {"shared_memory_byte_size": 1.5}, "shared_memory_byte_size: a number of bytes is expected, got 1.5"),
+    ],
+)
+def test_bad_wishes_name_the_field(parameters, problem):
+    with pytest.raises(InvalidRequest, match=r"outputs\[0\].parameters.*" + problem):
+        decode(wanted({"name": "y", "parameters": parameters}))
+
+
+# shared memory
+
+
+def shared_input(**changes):
+    tensor = {"name": "x", "datatype": "FP32", "shape": [2], "parameters": WINDOW} | changes
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def test_shared_memory_that_is_off_says_how_to_switch_it_on():
+    with pytest.raises(Unsupported, match="`shared_memory: true`"):
+        decode(shared_input())
+
+
+def test_an_input_comes_out_of_shared_memory():
+    memory = FakeMemory(b"...." + np.array([1, 2], np.float32).tobytes())
+    parameters = WINDOW | {"shared_memory_offset": 4}
+    request, _ = decode(shared_input(parameters=parameters), memory=memory)
+    assert request.inputs[0].to_numpy().tolist() == [1, 2]
+
+
+def test_an_input_is_in_one_place():
+    with pytest.raises(InvalidRequest, match=r"both data and parameters\.shared_memory_region"):
+        decode(shared_input(data=[1, 2]), memory=FakeMemory(bytes(8)))
+    with pytest.raises(InvalidRequest, match=r"both data and parameters\.shared_memory_region"):
+        decode(shared_input(parameters=WINDOW | {"binary_data_size": 8}), memory=FakeMemory(bytes(8)))
+
+
+def test_what_is_in_shared_memory_must_fit_the_shape_and_the_limit():
+    with pytest.raises(InvalidRequest, match="needs 12 bytes, got 8"):
+        decode(shared_input(shape=[3]), memory=FakeMemory(bytes(8)))
+    with pytest.raises(PayloadTooLarge, match="8 bytes in shared memory are over the limit of 7"):
+        decode(shared_input(), limits=Limits(body_bytes=7), memory=FakeMemory(bytes(8)))
+
+
+def test_outputs_in_shared_memory_bring_neither_data_nor_parameters():
+    first, second = Tensor("y", Datatype.INT8, (2,), b"ab"), Tensor("z", Datatype.INT8, (1,), b"c")
+    wishes = OutputWishes({}, {"y": Window("r", 10, 3)})
+    body, length = encode_response(InferResponse("m", "1", (first, second)), ResponseForm(True, {}, wishes))
+    assert body[length:] == b"c"
+    assert json.loads(body[:length])["outputs"][0] == {"name": "y", "datatype": "INT8", "shape": [2]}
+    body, length = encode_response(InferResponse("m", "1", (first,)), ResponseForm(True, {}, wishes))
+    assert length is None
+
+
+def test_an_id_is_there_only_when_the_client_gave_one():
+    assert "id" not in json.loads(encode_response(InferResponse("m", "1", ()), JSON)[0])
+    assert json.loads(encode_response(InferResponse("m", "1", (), id="7"), JSON)[0])["id"] == "7"
+
+
+def test_a_body_without_json_is_no_ordinary_request():
+    with pytest.raises(InvalidRequest, match="0 bytes of JSON"):
         decode(b"\0" * 8, 0)
 
 
@@ -246,6 +338,39 @@ def test_a_parameter_that_json_cannot_carry_is_refused():
     response = InferResponse("m", "1", (), parameters={"p": float("inf")})
     with pytest.raises(Unsupported, match=r"parameters\.p"):
         encode_response(response, JSON)
+
+
+KNOWN = [
+    "shared_memory_region",
+    "shared_memory_byte_size",
+    "shared_memory_offset",
+    "classification",
+    "binary_data",
+    "binary_data_size",
+    "binary_data_output",
+    "priority",
+    "timeout",
+    "triton_x",
+]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+any_parameters = st.dictionaries(st.sampled_from(KNOWN), anything, max_size=4)
+
+
+@given(any_parameters, any_parameters, any_parameters)
+def test_no_parameter_raises_anything_but_our_errors(of_request, of_input, of_output):
+    body = {
+        "inputs": [{"name": "x", "datatype": "INT8", "shape": [0], "parameters": of_input}],
+        "outputs": [{"name": "y", "parameters": of_output}],
+        "parameters": of_request,
+    }
+    try:
+        decode(json.dumps(body).encode(), memory=FakeMemory(b""))
+    except GatewayError as error:
+        assert error.message
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(0, 300))

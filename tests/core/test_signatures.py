@@ -54,3 +54,25 @@ def test_batched_needs_every_tensor_to_have_a_free_first_dimension():
     assert SIGNATURE.batched
     scalar = Signature(SIGNATURE.inputs, (TensorSpec("y", Datatype.FP32, ()),))
     assert not scalar.batched
+
+
+def test_an_optional_input_may_be_left_out():
+    specs = (SIGNATURE.inputs[0], TensorSpec("b", Datatype.INT64, (-1,), optional=True))
+    optional = Signature(specs, SIGNATURE.outputs)
+    optional.check_inputs(inputs())
+    optional.check_inputs(inputs()[:1])
+    with pytest.raises(InvalidRequest, match="'a' is missing"):
+        optional.check_inputs(inputs()[1:])
+    with pytest.raises(InvalidRequest, match="none is given"):
+        Signature((specs[1],), ()).check_inputs([])
+
+
+def test_a_model_whose_inputs_and_outputs_nobody_tells_takes_and_gives_anything_once():
+    unknown = Signature((), ())
+    unknown.check_inputs(inputs())
+    unknown.check_outputs(["y", "z"])
+    assert not unknown.batched
+    with pytest.raises(InvalidRequest, match="duplicate name"):
+        unknown.check_inputs([*inputs(), inputs()[0]])
+    with pytest.raises(InvalidRequest, match="duplicate name"):
+        unknown.check_outputs(["y", "y"])

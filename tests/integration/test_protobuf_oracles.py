@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.strategies import tensors
 
-from gateway.codecs.tfs_tensor import decode_tensor_proto, fill_tensor_proto
+from gateway.codecs.tfs_tensor import decode_tensor_proto, encode_tensor_proto
 from gateway.core.datatypes import Datatype
 from gateway.protos.loader import message_class, pool
 
@@ -19,10 +20,11 @@ TensorProto = message_class("tensorflow.TensorProto")
 
 
 def theirs():
+    from tensorflow.core.example import example_pb2, feature_pb2
     from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
     from tensorflow.core.protobuf import meta_graph_pb2
 
-    files = [service_pb2, model_config_pb2, tensor_pb2, tensor_shape_pb2, meta_graph_pb2]
+    files = [service_pb2, model_config_pb2, tensor_pb2, tensor_shape_pb2, meta_graph_pb2, example_pb2, feature_pb2]
     return {
         name: descriptor
         for module in files
@@ -60,13 +62,11 @@ def test_the_services_methods_are_tritons():
         assert method.output_type.full_name == other.output_type.full_name
 
 
-@given(tensors(datatypes=[datatype for datatype in Datatype if datatype is not Datatype.BF16]))
-def test_tensorflow_reads_what_we_write_and_we_read_what_it_writes(tensor):
+@given(tensors(datatypes=[datatype for datatype in Datatype if datatype is not Datatype.BF16]), st.booleans())
+def test_tensorflow_reads_what_we_write_and_we_read_what_it_writes(tensor, typed):
     from tensorflow.core.framework.tensor_pb2 import TensorProto as TheirProto
 
-    message = TensorProto()
-    fill_tensor_proto(message, tensor)
-    array = tf.make_ndarray(TheirProto.FromString(message.SerializeToString()))
+    array = tf.make_ndarray(TheirProto.FromString(b"".join(encode_tensor_proto(tensor, typed=typed))))
     assert array.shape == tensor.shape
     if tensor.datatype is Datatype.BYTES:
         assert array.tolist() == tensor.to_numpy().tolist()

@@ -109,15 +109,15 @@ def test_bad_input_is_one_sentence_and_exit_code_1(stack, arguments, problem):
 
 
 def test_the_tensorflow_backend_speaks_tensorflow_servings_grpc(stack):
-    from gateway.codecs import tfs_grpc
+    from gateway.codecs.tfs_metadata import decode_metadata_response, encode_metadata_request
+    from gateway.codecs.tfs_model_spec import ModelQuery
     from gateway.core.signatures import TensorSpec
 
-    request = tfs_grpc._MetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = "digits-mlp"
+    request = encode_metadata_request(ModelQuery("digits-mlp"))
     with grpc.insecure_channel(stack.state["backends"]["tensorflow"]["grpc"]) as channel:
         method = channel.unary_unary("/tensorflow.serving.PredictionService/GetModelMetadata")
-        signature = tfs_grpc.decode_metadata_response(method(request.SerializeToString(), timeout=10))
-    assert signature.inputs == (TensorSpec("input", "FP32", (-1, 784)),)
+        signatures = decode_metadata_response(method(request, timeout=10))
+    assert signatures["serving_default"].inputs == (TensorSpec("input", "FP32", (-1, 784)),)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

@@ -122,7 +122,7 @@ class _GenericHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, details: Any) -> Any:
         codecs = {
-            oip_grpc.INFER_METHOD: (oip_grpc.decode_request, oip_grpc.encode_response),
+            oip_grpc.INFER_METHOD: (lambda *given: oip_grpc.decode_request(*given)[0], oip_grpc.encode_response),
             tfs_grpc.PREDICT_METHOD: (tfs_grpc.decode_predict_request, tfs_grpc.encode_predict_response),
         }
         decode, encode = codecs[details.method]

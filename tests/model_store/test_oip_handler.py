@@ -105,6 +105,23 @@ def test_binary_in_and_out(program):
     assert np.frombuffer(answer[length:], "<f4").tolist() == [2, 4, 6, 8]
 
 
+def test_without_headers_the_length_comes_beside_the_body_and_in_front_of_the_answer(program):
+    tensor = np.array([[1, 2]], "<f4").tobytes()
+    entry = {"name": "x", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+    header = json.dumps({"inputs": [entry], "parameters": {"binary_data_output": True}}).encode()
+    context = Context([{}, {}, {}])
+    handler = OipHandler(ProgramRuntime(program, ["FP32"], "cpu"), (X,), (Y,))
+    bodies = [bytearray(header + tensor), body([3, 4]), body([5, 6])]
+    lengths = [bytearray(b"%d" % len(header)), b"%d" % len(bodies[1]), None]
+    binary, as_json, plain = handler.answer(bodies, context, lengths)
+    length = int.from_bytes(binary[:4], "little")
+    assert json.loads(binary[4 : 4 + length])["model_name"] == "double"
+    assert np.frombuffer(binary[4 + length :], "<f4").tolist() == [2, 4]
+    assert (int.from_bytes(as_json[:4], "little"), data_of(as_json[4:])) == (len(as_json) - 4, [6, 8])
+    assert data_of(plain) == [10, 12]
+    assert program.batches == [(3, 2)]
+
+
 def test_json_answers_say_so(program):
     _, context = ask(program, body([1, 2]))
     assert context.sent == {0: {"content-type": "application/json"}}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,3 +202,20 @@ def test_probes_use_a_sample_or_zeros(model_store: Path) -> None:
     (zeros,) = words.inputs
     assert (zeros.name, zeros.datatype, zeros.shape) == ("text", Datatype.BYTES, (1, 2))
     assert zeros.data == bytes(8)
+
+
+def test_servers_are_told_the_versions_to_serve(model_store: Path, run: RunDirectory) -> None:
+    shutil.copytree(model_store / "digits" / "1", model_store / "digits" / "2")
+    manifest = load_manifest(model_store / "digits" / "2")
+    save_manifest(model_store / "digits" / "2", msgspec.structs.replace(manifest, version="2"))
+    labels = {"digits": {"stable": "1"}}
+    plan = make_plan(config({"onnx": ONNX}, models=["digits", "digits/1", "digits/2"], labels=labels), run)
+    server = load_config(run.path / "onnx.yaml", {})
+    assert (server.models, server.labels) == (["digits", "digits/1"], labels)  # the latest one is 2 already
+    assert load_config(run.path / "gateway.yaml", {}).backends["onnx"].models == ["digits"]
+    assert [probe.model for probe in plan.gateway.probe.inputs] == ["digits"]
+
+
+def test_a_label_for_a_version_that_is_not_served_is_an_error(model_store: Path, run: RunDirectory) -> None:
+    with pytest.raises(RuntimeFailure, match=r"^labels\.digits\.old: version '0' is not served; models serves: 1$"):
+        make_plan(config({"onnx": ONNX}, labels={"digits": {"old": "0"}}), run)

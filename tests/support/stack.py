@@ -73,9 +73,9 @@ def _die_with_parent():
 
 
 @contextlib.contextmanager
-def running_stack(store, folder):
+def running_stack(store, folder, configuration=STACK):
     config = folder / "stack.yaml"
-    config.write_text(STACK % store)
+    config.write_text(configuration % store)
     run_dir = folder / "run"
     command = [sys.executable, "-m", "gateway.cli", "up", "--config", str(config), "--run-dir", str(run_dir)]
     with (folder / "up.log").open("w") as log:

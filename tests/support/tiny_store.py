@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from gateway.core.datatypes import Datatype
 from model_store.manifest import Artifact, checksums, save_manifest
 from model_store.parity.verdict import PairParity
-from model_store.processing.steps import Decode, Layout, Resize, Tokenize
+from model_store.processing.steps import Decode, Layout, Resize, Softmax, Tokenize, TopK
 from support.manifests import make_manifest
 from support.tokenizers import write_tokenizer
 
@@ -62,6 +62,23 @@ def make_raw_store(root: Path) -> Path:
     tokenize = Tokenize("tokenizer.json", max_length=4, ids="ids", mask="mask")
     _save(root, "text", inputs, [("y", Datatype.INT64, tokens)], [product], preprocessing=(tokenize,))
     write_tokenizer(root / "text" / "1" / "tokenizer.json")
+    return root
+
+
+def make_classifier(root: Path) -> Path:
+    """``classifier`` (RGB, 2 × 2 pixels → y = its values), whose values are the scores of the classes l0 to l11."""
+    row = (-1, 12)
+    _save(
+        root,
+        "classifier",
+        [("x", Datatype.FP32, row)],
+        [("y", Datatype.FP32, row)],
+        [helper.make_node("Identity", ["x"], ["y"])],
+        preprocessing=(Decode("RGB"), Resize(2, 2, "nearest"), Layout("FLAT")),
+        postprocessing=(Softmax("y"), TopK("y", 5)),
+        labels="labels.txt",
+    )
+    (root / "classifier" / "1" / "labels.txt").write_text("".join(f"l{index}\n" for index in range(12)))
     return root
 
 

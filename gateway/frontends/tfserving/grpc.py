@@ -2,39 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import grpc
 
 from gateway.codecs import tfs_grpc as codec
-from gateway.frontends.grpc_door import GRPCDoor, Handler
-from gateway.frontends.operations import Operation
+from gateway.codecs import tfs_inference, tfs_metadata, tfs_reload, tfs_status
+from gateway.codecs.tfs_model_spec import ModelQuery
+from gateway.core.errors import GatewayError
+from gateway.core.messages import RequestContext
+from gateway.frontends.grpc_door import GRPCDoor, Handler, Unary
+from gateway.frontends.grpc_edge import report, request_context
+from gateway.frontends.operations import Access, Operation
+from gateway.frontends.tfserving.inference import run_task
+from gateway.frontends.tfserving.models import (
+    SignatureNotFound,
+    find,
+    signature_called,
+    signatures,
+    statuses,
+    wire_name,
+)
+from gateway.frontends.tfserving.reload import apply
 
-_PREDICT = ("rpc", f"{codec.PREDICTION_SERVICE}/Predict")
-_METADATA = ("rpc", f"{codec.PREDICTION_SERVICE}/GetModelMetadata")
-_STATUS = ("rpc", f"{codec.MODEL_SERVICE}/GetModelStatus")
+
+def _prediction(name: str) -> tuple[str, str]:
+    return "rpc", f"{codec.PREDICTION_SERVICE}/{name}"
+
+
+def _model(name: str) -> tuple[str, str]:
+    return "rpc", f"{codec.MODEL_SERVICE}/{name}"
 
 
 class TFServingGRPCDoor(GRPCDoor):
     """``PredictionService`` and ``ModelService``."""
 
     operations = (
-        Operation(*_PREDICT, "inference"),
-        Operation(*_METADATA, "signatures"),
-        Operation(*_STATUS, "state of the versions"),
+        Operation(*_prediction("Predict"), "inference"),
+        Operation(*_prediction("Classify"), "labels and scores of examples"),
+        Operation(*_prediction("Regress"), "a value for each example"),
+        Operation(*_prediction("MultiInference"), "several classifications and regressions of the same examples"),
+        Operation(*_prediction("GetModelMetadata"), "signatures"),
+        Operation(*_model("GetModelStatus"), "state of the versions"),
+        Operation(*_model("HandleReloadConfigRequest"), "serve exactly the models of a list", Access.ADMIN),
     )
 
     def handlers(self) -> Mapping[tuple[str, str], Handler]:
         return {
-            _PREDICT: self.infer("tfserving-grpc", codec.decode_predict_request, codec.encode_predict_response),
-            _METADATA: self._metadata,
-            _STATUS: self._status,
+            _prediction("Predict"): _with_precondition(self._inference(self._predict)),
+            _prediction("Classify"): self._inference(self._classify),
+            _prediction("Regress"): self._inference(self._regress),
+            _prediction("MultiInference"): self._inference(self._multi),
+            _prediction("GetModelMetadata"): self._metadata,
+            _model("GetModelStatus"): self._status,
+            _model("HandleReloadConfigRequest"): self._reload,
         }
 
+    def _inference(self, run: Callable[[bytes, RequestContext], Awaitable[bytes]]) -> Unary:
+        """A handler that runs inferences and reports how they went."""
+
+        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            call = request_context("tfserving-grpc", context)
+            try:
+                return await run(data, call)
+            except GatewayError as error:
+                if not call.served_by:
+                    self.server.rejected(error.reason)
+                raise
+            finally:
+                report(context, call)
+
+        return handle
+
+    async def _predict(self, data: bytes, call: RequestContext) -> bytes:
+        request = codec.decode_predict_request(data, call, self.server.limits)
+        query = ModelQuery(request.model, request.version, request.label)
+        model = find(self.server.catalog, query)
+        name, _ = signature_called(model, request.signature)
+        request.version = request.version and model.version
+        request.signature = wire_name(model, name)
+        return codec.encode_predict_response(await self.server.infer(request), name)
+
+    async def _classify(self, data: bytes, call: RequestContext) -> bytes:
+        task, examples = tfs_inference.decode_classification_request(data)
+        return tfs_inference.encode_classification_response(await run_task(self.server, task, examples, call))
+
+    async def _regress(self, data: bytes, call: RequestContext) -> bytes:
+        task, examples = tfs_inference.decode_regression_request(data)
+        return tfs_inference.encode_regression_response(await run_task(self.server, task, examples, call))
+
+    async def _multi(self, data: bytes, call: RequestContext) -> bytes:
+        tasks, examples = tfs_inference.decode_multi_request(data)
+        # One after the other, as all of them share the call's deadline and measurements.
+        results = [await run_task(self.server, task, examples, call) for task in tasks]
+        return tfs_inference.encode_multi_response(results)
+
     async def _metadata(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
-        model = self.server.catalog.get(*codec.decode_metadata_request(data))
-        return codec.encode_metadata_response(model.name, model.version, model.signature)
+        model = find(self.server.catalog, tfs_metadata.decode_metadata_request(data))
+        return tfs_metadata.encode_metadata_response(model.name, model.version, signatures(model))
 
     async def _status(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
-        model = self.server.catalog.get(*codec.decode_status_request(data))
-        return codec.encode_status_response([(int(model.version), model.ready)])
+        return tfs_status.encode_status_response(statuses(self.server, tfs_status.decode_status_request(data)))
+
+    async def _reload(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+        reload = tfs_reload.decode_reload_request(data)
+        await apply(self.server, reload)
+        return tfs_reload.encode_reload_response(reload)
+
+
+def _with_precondition(handler: Unary) -> Unary:
+    """``handler`` of ``Predict``, which tells of an unknown signature by a code that no other method uses."""
+
+    async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        try:
+            return await handler(data, context)
+        except SignatureNotFound as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
+            raise AssertionError("abort returned") from None
+
+    return handle

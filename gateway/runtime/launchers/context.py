@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,21 +18,32 @@ from model_store.store import StoredModel
 
 @dataclass(slots=True, frozen=True)
 class LaunchContext:
-    """``config`` has no port 0 and no relative path left; ``models`` are those the stack serves, by name."""
+    """``config`` has no port 0 and no relative path left.
+
+    ``models`` are those the stack serves, each by what the configuration calls it: ``name`` or ``name/version``.
+    """
 
     config: GatewayConfig
     run: RunDirectory
     models: Mapping[str, StoredModel]
 
     def models_of(self, backend: str) -> list[StoredModel]:
-        """The models that the backend serves."""
+        """The models that the backend serves, each version by itself."""
+        return [self.models[entry] for entry in self.entries_of(backend)]
+
+    def entries_of(self, backend: str) -> list[str]:
+        """What the configuration calls them."""
         names = self.config.backends[backend].models
-        return [model for name, model in self.models.items() if names is None or name in names]
+        return [entry for entry, model in self.models.items() if names is None or model.manifest.name in names]
 
 
-def probe_inputs(models: list[StoredModel]) -> list[ProbeInput]:
-    """One inference a model: a sample of the store, or zeros where it has none."""
-    return [ProbeInput(model.manifest.name, _inputs(model)) for model in models]
+def probe_inputs(models: Sequence[StoredModel]) -> list[ProbeInput]:
+    """One inference a model, which its latest version answers: a sample of the store, or zeros where it has none."""
+    latest: dict[str, StoredModel] = {}
+    for model in sorted(models, key=lambda model: int(model.manifest.version)):
+        latest[model.manifest.name] = model
+    names = dict.fromkeys(model.manifest.name for model in models)
+    return [ProbeInput(name, _inputs(latest[name])) for name in names]
 
 
 def _inputs(model: StoredModel) -> tuple[Tensor, ...]:

@@ -23,7 +23,7 @@ def launch_gateway(context: LaunchContext) -> Launch:
     path.write_text(dump_config(config), encoding="utf-8")
     # Only what this very stack can answer for: a server of somebody else may be down, or not have the model.
     own = [name for name, backend in config.backends.items() if isinstance(backend, EmbeddedBackend) or backend.launch]
-    served = {model.manifest.name: model for name in own for model in context.models_of(name)}
+    served = {entry: context.models[entry] for name in own for entry in context.entries_of(name)}
     probe = oip_probe if "oip" in config.protocols else tfserving_probe
     url = f"http://{join_address(client_host(config.http.host), config.http.port)}"
     return Launch(

@@ -15,8 +15,9 @@ from gateway.runtime.readiness import oip_probe
 def launch_oip(name: str, backend: OIPBackend, launch: OIPLaunch, context: LaunchContext) -> Launch:
     """The launch of the backend ``name``."""
     server = embedded.describe(launch.engine)
-    grpc_address = cast("str", backend.grpc)  # resolve_ports has filled it in
-    http, grpc = split_address(backend.url), split_address(grpc_address)
+    # A launched one has a URL, and resolve_ports has filled in the other.
+    url, grpc_address = cast("str", backend.url), cast("str", backend.grpc)
+    http, grpc = split_address(url), split_address(grpc_address)
     models = context.models_of(name)
     config = context.run.path / f"{name}.yaml"
     embedded.write_config(
@@ -28,7 +29,7 @@ def launch_oip(name: str, backend: OIPBackend, launch: OIPLaunch, context: Launc
         http=http,
         grpc=grpc,
         metrics=(http[0], launch.metrics_port),
-        models=[model.manifest.name for model in models],
+        models=context.entries_of(name),
     )
     return Launch(
         name=name,
@@ -40,7 +41,7 @@ def launch_oip(name: str, backend: OIPBackend, launch: OIPLaunch, context: Launc
         ready_timeout=launch.ready_timeout,
         facts={
             "kind": backend.kind,
-            "url": backend.url,
+            "url": url,
             "grpc": grpc_address,
             "metrics": join_address(http[0], launch.metrics_port),
             "device": launch.device,

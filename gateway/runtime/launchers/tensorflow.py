@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +21,7 @@ from gateway.runtime.launchers import embedded
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs
 from gateway.runtime.ports import client_host, join_address, split_address
 from gateway.runtime.readiness import tfserving_probe
+from model_store.store import StoredModel
 
 PROGRAM = "tensorflow_model_server"
 _VERSION_SECONDS = 30.0
@@ -35,9 +36,9 @@ class _Server:
 
 def launch_tfserving(name: str, backend: TFServingBackend, launch: LaunchConfig, context: LaunchContext) -> Launch:
     """The launch of the backend ``name``."""
-    url = cast("str", backend.url)  # resolve_ports has filled it in
+    url, grpc_address = cast("str", backend.url), cast("str", backend.grpc)  # resolve_ports has filled the URL in
     host, port = split_address(url)
-    grpc = split_address(backend.grpc)
+    grpc = split_address(grpc_address)
     program = shutil.which(PROGRAM)
     server = (
         _model_server(program, name, launch, context, ports=(grpc[1], port))
@@ -55,18 +56,26 @@ def launch_tfserving(name: str, backend: TFServingBackend, launch: LaunchConfig,
         facts={
             "kind": backend.kind,
             "url": url,
-            "grpc": backend.grpc,
+            "grpc": grpc_address,
             "device": launch.device,
             "threads": launch.threads,
         },
     )
 
 
-def model_config(base_paths: Mapping[str, Path]) -> str:
-    """The ``--model_config_file`` for models by name, as text protobuf."""
+def model_config(base_paths: Mapping[str, Path], labels: Mapping[str, Mapping[str, str]]) -> str:
+    """The ``--model_config_file`` for models by name, as text protobuf; ``labels`` holds version by label for each.
+
+    Every version under a base path is served: the server by itself takes the latest alone.
+    """
     entries = "".join(
         f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(str(path))}\n"
-        f'    model_platform: "tensorflow"\n  }}\n'
+        f'    model_platform: "tensorflow"\n    model_version_policy {{ all {{}} }}\n'
+        + "".join(
+            f"    version_labels {{ key: {_quoted(label)} value: {version} }}\n"
+            for label, version in labels.get(name, {}).items()
+        )
+        + "  }\n"
         for name, path in base_paths.items()
     )
     return f"model_config_list {{\n{entries}}}\n"
@@ -76,18 +85,35 @@ def _model_server(
     program: str, name: str, launch: LaunchConfig, context: LaunchContext, *, ports: tuple[int, int]
 ) -> _Server:
     models = context.run.path / f"{name}.models.config"
-    base_paths = {model.manifest.name: model.artifact("tensorflow") for model in context.models_of(name)}
-    models.write_text(model_config(base_paths), encoding="utf-8")
+    base_paths = _link_versions(context.run.path / f"{name}.models", context.models_of(name))
+    models.write_text(model_config(base_paths, context.config.labels), encoding="utf-8")
     command = (
         program,
         f"--port={ports[0]}",
         f"--rest_api_port={ports[1]}",
         f"--model_config_file={models}",
+        "--allow_version_labels_for_unavailable_models",  # they are set before the first version has loaded
         f"--tensorflow_intra_op_parallelism={launch.threads}",
         f"--tensorflow_inter_op_parallelism={launch.instances}",
     )
     environment = child_environment(**_visible_devices(launch.device))
     return _Server(f"TensorFlow Serving {_version(program)}".rstrip(), command, environment)
+
+
+def _link_versions(directory: Path, models: Sequence[StoredModel]) -> dict[str, Path]:
+    """Base path by model name, as the server wants it: a folder of just the versions to serve, by their numbers."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for model in models:
+        versions = directory / model.manifest.name
+        versions.mkdir(parents=True, exist_ok=True)
+        (versions / model.manifest.version).symlink_to(_saved_model(model.artifact("tensorflow")))
+    return {model.manifest.name: directory / model.manifest.name for model in models}
+
+
+def _saved_model(artifact: Path) -> Path:
+    # An artefact is a base path of its own, with one numbered folder.
+    numbers = [path.name for path in artifact.iterdir() if path.name.isdecimal()] if artifact.is_dir() else []
+    return artifact / max(numbers, key=int, default="1")
 
 
 def _stand_in(
@@ -104,7 +130,7 @@ def _stand_in(
         http=http,
         grpc=grpc,
         metrics=(http[0], 0),  # the real server has no such port either: nobody is told where it is
-        models=[model.manifest.name for model in context.models_of(name)],
+        models=context.entries_of(name),
     )
     return _Server(title, serve_command(config), child_environment())
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gateway.runtime.launch import Launch, child_environment
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs
 from gateway.runtime.ports import client_host, join_address, split_address
 from gateway.runtime.readiness import torchserve_probe
+from model_store.store import StoredModel
 
 KEY_FILE = "key_file.json"  # TorchServe writes it into its working directory, under this name
 _HEAP = "1g"
@@ -60,7 +61,7 @@ def launch_torchserve(
     home.mkdir(exist_ok=True)
     scratch = _scratch(home)
     models = context.models_of(name)
-    archives = {model.manifest.name: model.artifact("torchserve") for model in models}
+    archives = {_archive_name(model, models): model.artifact("torchserve") for model in models}
     store = _link_archives(home / "model-store", archives)
     settings = properties(backend.url, launch, store, list(archives))
     (home / "config.properties").write_text(render(settings), encoding="ascii")
@@ -111,6 +112,19 @@ def launch_torchserve(
     )
 
 
+def launched_settings(backend: TorchServeBackend, launch: TorchServeLaunch, home: Path) -> TorchServeBackend:
+    """``backend`` with the addresses, the keys and the limits of the server that is launched in ``home`` for it."""
+    host = client_host(split_address(backend.url)[0])
+    return backend.model_copy(
+        update={
+            "grpc": join_address(host, launch.grpc_port),
+            "management": f"http://{join_address(host, launch.management_port)}",
+            "token_file": (home / KEY_FILE).absolute(),
+            "max_request_bytes": _MESSAGE_BYTES,
+        }
+    )
+
+
 def properties(url: str, launch: TorchServeLaunch, model_store: Path, models: list[str]) -> dict[str, str]:
     """The settings of ``config.properties`` that differ from TorchServe's defaults."""
     host, port = split_address(url)
@@ -125,6 +139,7 @@ def properties(url: str, launch: TorchServeLaunch, model_store: Path, models: li
         "model_store": str(model_store),
         "load_models": ",".join(f"{name}.mar" for name in models),
         "allowed_urls": "file://.*",
+        "enable_model_api": "true",  # for those who hold the management key
         "default_workers_per_model": str(launch.instances),
         "number_of_gpu": "0",  # TorchServe hands out no GPUs: the handler goes where GATEWAY_ENGINE_DEVICE says
         "number_of_netty_threads": "4",
@@ -158,6 +173,16 @@ def _installation() -> tuple[Path, Path]:
             "(or leave it out with --backends)"
         )
     return Path(torchserve.origin).parents[1], Path(java.origin).parent / "java-runtime"
+
+
+def _archive_name(model: StoredModel, models: Sequence[StoredModel]) -> str:
+    """The model's name for its latest version, and that with the version for older ones.
+
+    TorchServe takes name and version from the archive; the file needs a name of its own.
+    """
+    name, version = model.manifest.name, model.manifest.version
+    latest = max((each.manifest.version for each in models if each.manifest.name == name), key=int)
+    return name if version == latest else f"{name}-{version}"
 
 
 def _link_archives(directory: Path, archives: Mapping[str, Path]) -> Path:

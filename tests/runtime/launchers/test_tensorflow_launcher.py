@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -14,6 +16,7 @@ from gateway.runtime.launch import Launch
 from gateway.runtime.launchers import tensorflow
 from gateway.runtime.launchers.context import LaunchContext
 from gateway.runtime.state import RunDirectory
+from model_store.manifest import load_manifest, save_manifest
 from model_store.store import ModelStore
 
 
@@ -62,18 +65,48 @@ def test_the_real_server_is_used_where_there_is_one(
         "--port=18500",
         "--rest_api_port=18501",
         f"--model_config_file={tmp_path / 'run' / 'tf.models.config'}",
+        "--allow_version_labels_for_unavailable_models",
         "--tensorflow_intra_op_parallelism=3",
         "--tensorflow_inter_op_parallelism=2",
     )
     assert launch.environment["CUDA_VISIBLE_DEVICES"] == ""
     assert (tmp_path / "run" / "tf.models.config").read_text() == (
         "model_config_list {\n"
-        f'  config {{\n    name: "digits"\n    base_path: "{model_store}/digits/1/tensorflow"\n'
-        '    model_platform: "tensorflow"\n  }\n'
-        f'  config {{\n    name: "words"\n    base_path: "{model_store}/words/1/tensorflow"\n'
-        '    model_platform: "tensorflow"\n  }\n'
+        f'  config {{\n    name: "digits"\n    base_path: "{tmp_path}/run/tf.models/digits"\n'
+        '    model_platform: "tensorflow"\n    model_version_policy { all {} }\n  }\n'
+        f'  config {{\n    name: "words"\n    base_path: "{tmp_path}/run/tf.models/words"\n'
+        '    model_platform: "tensorflow"\n    model_version_policy { all {} }\n  }\n'
         "}\n"
     )
+    served = tmp_path / "run" / "tf.models" / "digits"
+    assert [(path.name, path.readlink()) for path in served.iterdir()] == [
+        ("1", model_store / "digits" / "1" / "tensorflow" / "1")
+    ]
+
+
+def test_the_real_server_gets_every_version_and_its_labels(
+    install_server: Callable[[str], Path], model_store: Path, tmp_path: Path
+) -> None:
+    install_server("")
+    shutil.copytree(model_store / "digits" / "1", model_store / "digits" / "2")
+    manifest = load_manifest(model_store / "digits" / "2")
+    save_manifest(model_store / "digits" / "2", msgspec.structs.replace(manifest, version="2"))
+    backend = {"kind": "tfserving", "grpc": "127.0.0.1:1", "url": "http://127.0.0.1:2", "launch": {"device": "cpu"}}
+    labels = {"digits": {"stable": "1", "new": "2"}}
+    config = GatewayConfig.model_validate({"model_store": model_store, "labels": labels, "backends": {"tf": backend}})
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    store = ModelStore(model_store)
+    context = LaunchContext(config, run, {"digits": store.get("digits"), "digits/1": store.get("digits", "1")})
+    chosen = config.backends["tf"]
+    assert chosen.kind == "tfserving"
+    assert chosen.launch is not None
+    launch = tensorflow.launch_tfserving("tf", chosen, chosen.launch, context)
+    written = (tmp_path / "run" / "tf.models.config").read_text()
+    assert written.count("config {") == 1
+    assert '    version_labels { key: "stable" value: 1 }\n    version_labels { key: "new" value: 2 }\n' in written
+    assert sorted(path.name for path in (tmp_path / "run" / "tf.models" / "digits").iterdir()) == ["1", "2"]
+    assert [probe.model for probe in launch.probe.inputs] == ["digits"]
 
 
 @pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("cuda:1", "1"), ("auto", None)])
@@ -101,7 +134,7 @@ def test_a_server_that_does_not_run_is_an_error(
 
 
 def test_names_are_quoted() -> None:
-    assert 'base_path: "/a \\"b\\"\\\\c"' in tensorflow.model_config({"m": Path('/a "b"\\c')})
+    assert 'base_path: "/a \\"b\\"\\\\c"' in tensorflow.model_config({"m": Path('/a "b"\\c')}, {})
 
 
 def test_without_it_the_gateway_stands_in(

@@ -51,6 +51,7 @@ def test_the_settings_are_those_that_matter() -> None:
     assert int(settings["max_response_size"]) >= 128 * 1024 * 1024
     assert settings["metrics_mode"] == "prometheus"
     assert settings["disable_token_authorization"] == "false"
+    assert settings["enable_model_api"] == "true"
     # TorchServe multiplies it by 60 as a 32-bit integer.
     assert 365 * 24 * 60 < int(settings["token_expiration_min"]) < 2**31 / 60
 
@@ -117,6 +118,17 @@ def test_the_state_tells_where_the_token_is(launch: Launch, context: LaunchConte
     assert launch.facts["token_file"] == str(context.run.path / "ts" / "key_file.json")
     assert launch.facts["management"] == "127.0.0.1:8081"
     assert json.loads(json.dumps(launch.facts))["url"] == "http://127.0.0.1:18080"
+
+
+def test_the_gateway_learns_where_its_own_server_is(context: LaunchContext) -> None:
+    backend = context.config.backends["ts"]
+    assert backend.kind == "torchserve"
+    assert backend.launch is not None
+    told = torchserve.launched_settings(backend, backend.launch, context.run.path / "ts")
+    assert told.management == "http://127.0.0.1:8081"
+    assert told.grpc == "127.0.0.1:7070"
+    assert told.token_file == context.run.path / "ts" / "key_file.json"
+    assert told.max_request_bytes == 128 * 1024 * 1024
 
 
 def test_a_missing_installation_says_how_to_install(context: LaunchContext, monkeypatch: pytest.MonkeyPatch) -> None:
