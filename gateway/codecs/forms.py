@@ -33,7 +33,8 @@ OIP_JSON = Form(
     "Open Inference Protocol, HTTP, JSON",
     dict.fromkeys(_HALVES, _NO_JSON),
     {
-        "NaN and infinity": "taken as the bare tokens NaN and Infinity; refused in answers",
+        "NaN and infinity": "taken as the bare tokens NaN and Infinity; refused in answers, unless the request's "
+        "parameter nan_tokens is true",
         "bytes that are not UTF-8": "refused: JSON holds text",
     },
 )

@@ -73,8 +73,10 @@ def elements_from_json(data: object, datatype: Datatype, field: str) -> tuple[tu
     return shape, _to_raw(rows, datatype, field)
 
 
-def tensor_to_json(tensor: Tensor) -> Any:
+def tensor_to_json(tensor: Tensor, *, tokens: bool = False) -> Any:
     """The flat JSON form of ``tensor``: an array that orjson encodes, or a list of str.
+
+    ``tokens``: who reads it takes the bare tokens NaN and Infinity.
 
     Raises:
         Unsupported: JSON cannot carry it (FP16, BF16, non-finite numbers, BYTES that are not UTF-8).
@@ -88,8 +90,11 @@ def tensor_to_json(tensor: Tensor) -> Any:
         except UnicodeDecodeError:
             raise Unsupported(f"output {tensor.name!r}: an element is not valid UTF-8; {hint}") from None
     array = tensor.to_numpy().ravel()
-    if tensor.datatype in _FLOATS and not np.isfinite(array).all():
-        raise Unsupported(f"output {tensor.name!r}: NaN or Infinity has no JSON form; {hint}")
+    if not tokens and tensor.datatype in _FLOATS and not np.isfinite(array).all():
+        raise Unsupported(
+            f"output {tensor.name!r}: NaN or Infinity has no JSON form; {hint}, or take the "
+            "bare tokens (parameter nan_tokens of the request)"
+        )
     return array
 
 

@@ -1,13 +1,14 @@
-"""Parse a JSON document of unknown origin: UTF-8 only, bounded nesting, NaN and Infinity tokens accepted."""
+"""JSON documents: parsed from unknown origin (UTF-8 only, bounded nesting, tokens NaN and Infinity), and written."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
+import orjson
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.tensors import Buffer
@@ -52,6 +53,13 @@ def decode_json(body: Buffer, decoder: Decoder[T], *, max_depth: int) -> T:
         if b"NaN" not in raw and b"Infinity" not in raw:
             raise InvalidRequest(f"JSON: {error}") from None
     return _decode_with_tokens(raw, decoder)
+
+
+def encode_json(document: Any) -> bytes:
+    """``document``, which may hold arrays, as JSON with the bare tokens NaN and Infinity where it needs them."""
+    encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    # orjson writes null in their place; the standard library, which is slower, knows them.
+    return json.dumps(document, default=lambda value: value.tolist()).encode() if b"null" in encoded else encoded
 
 
 def _decode_with_tokens(raw: bytes, decoder: Decoder[T]) -> T:

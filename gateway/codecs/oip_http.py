@@ -6,7 +6,6 @@ A body is JSON, or a JSON header followed by the tensors' raw bytes in the order
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -16,19 +15,20 @@ import msgspec
 import orjson
 
 from gateway.codecs.json_data import tensor_from_json, tensor_to_json
-from gateway.codecs.json_document import decode_json
+from gateway.codecs.json_document import decode_json, encode_json
 from gateway.codecs.json_numbers import TensorDocumentDecoder
 from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
-from gateway.codecs.oip_parameters import own_parameters, take_schedule
+from gateway.codecs.oip_parameters import checked_parameters, finite_parameters, flag, own_parameters, take_schedule
 from gateway.codecs.shared_memory import REGION, SWITCHED_OFF, SharedMemory, parse_window
 from gateway.core.datatypes import parse_datatype
-from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge, Unsupported
+from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
 from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, Parameter, RequestContext
 from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count
 
 T = TypeVar("T")
 HEADER_LENGTH = "Inference-Header-Content-Length"
+_TOKENS = "nan_tokens"  # a parameter of ours
 _NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
 
 
@@ -74,11 +74,15 @@ _RESPONSE: TensorDocumentDecoder[_ResponseJSON[_TensorJSON]] = TensorDocumentDec
 
 @dataclass(slots=True, frozen=True)
 class ResponseForm:
-    """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``; and what else."""
+    """Which outputs the client wants as binary: ``by_name`` where it said so, else ``default``; and what else.
+
+    ``tokens``: it takes the bare tokens NaN and Infinity, which are no JSON.
+    """
 
     default: bool
     by_name: Mapping[str, bool]
     wishes: OutputWishes = NO_WISHES
+    tokens: bool = False
 
     def is_binary(self, output: str) -> bool:
         """Whether ``output`` goes after the JSON header as raw bytes."""
@@ -128,14 +132,15 @@ def decode_request(
         raise PayloadTooLarge(f"inputs: {len(document.inputs)} tensors are over the limit of {limits.tensors}")
     inputs = _decode_tensors(document.inputs, blobs, "inputs", limits, memory)
     outputs = document.outputs or []
-    parameters = _check_parameters(document.parameters or {}, "parameters")
-    default = _flag(parameters.pop("binary_data_output", False), "parameters.binary_data_output")
+    parameters = checked_parameters(document.parameters or {}, "parameters")
+    default = flag(parameters.pop("binary_data_output", False), "parameters.binary_data_output")
+    tokens = flag(parameters.pop(_TOKENS, False), f"parameters.{_TOKENS}")
     by_name: dict[str, bool] = {}
     for index, output in enumerate(outputs):
         field = f"outputs[{index}].parameters"
-        _check_parameters(output.parameters, field)
+        checked_parameters(output.parameters, field)
         if "binary_data" in output.parameters:
-            by_name[output.name] = _flag(output.parameters["binary_data"], f"{field}.binary_data")
+            by_name[output.name] = flag(output.parameters["binary_data"], f"{field}.binary_data")
     take_schedule(parameters, context)
     request = InferRequest(
         model=model,
@@ -152,9 +157,9 @@ def decode_request(
         context=context,
     )
     if not outputs:
-        return request, ResponseForm(default, by_name)
+        return request, ResponseForm(default, by_name, tokens=tokens)
     wishes = decode_wishes(((output.name, output.parameters) for output in outputs), memory)
-    return request, ResponseForm(default, by_name, wishes)
+    return request, ResponseForm(default, by_name, wishes, tokens)
 
 
 def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes, int | None]:
@@ -167,9 +172,9 @@ def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes,
     if response.id:
         head["id"] = response.id
     if response.parameters:
-        head["parameters"] = _finite(response.parameters)
+        head["parameters"] = finite_parameters(response.parameters)
     binary = [form.is_binary(output.name) for output in response.outputs]
-    return _encode(head, "outputs", response.outputs, binary, form.wishes)
+    return _encode(head, "outputs", response.outputs, binary, form.wishes, tokens=form.tokens)
 
 
 def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes, int | None]:
@@ -181,7 +186,7 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
     head: dict[str, Any] = {"id": request.id} if request.id else {}
-    head["parameters"] = {**_finite(request.parameters), "binary_data_output": binary}
+    head["parameters"] = {**finite_parameters(request.parameters), "binary_data_output": binary}
     if request.outputs:
         head["outputs"] = [{"name": name, "parameters": {"binary_data": binary}} for name in request.outputs]
     return _encode(head, "inputs", request.inputs, [binary] * len(request.inputs), said=request.input_parameters)
@@ -268,45 +273,25 @@ def _encode(
     binary: Sequence[bool],
     wishes: OutputWishes = NO_WISHES,
     said: Mapping[str, Mapping[str, Parameter]] = {},
+    *,
+    tokens: bool = False,
 ) -> tuple[bytes, int | None]:
     documents: list[dict[str, Any]] = []
     blobs: list[Buffer] = []
     for tensor, raw in zip(tensors, binary, strict=True):
         document: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype.value, "shape": tensor.shape}
         if tensor.name in said:
-            document["parameters"] = _finite(said[tensor.name])
+            document["parameters"] = finite_parameters(said[tensor.name])
         if tensor.name in wishes.windows:
             pass  # Triton's C++ client takes any parameters here for the size of binary data
         elif raw:
             document.setdefault("parameters", {})["binary_data_size"] = tensor.nbytes
             blobs.append(tensor.data)
         else:
-            document["data"] = tensor_to_json(tensor)
+            document["data"] = tensor_to_json(tensor, tokens=tokens)
         documents.append(document)
     head[kind] = documents
-    header = orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
+    header = encode_json(head) if tokens else orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
     if not blobs:
         return header, None
     return b"".join((header, *blobs)), len(header)
-
-
-def _check_parameters(parameters: dict[str, Any], field: str) -> dict[str, Parameter]:
-    for name, value in parameters.items():
-        if not isinstance(value, bool | int | float | str):
-            raise InvalidRequest(f"{field}.{name}: a string, number or bool is expected, got {type(value).__name__}")
-        if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise InvalidRequest(f"{field}.{name}: the number does not fit 64 bits")
-    return parameters
-
-
-def _finite(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    for name, value in parameters.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Unsupported(f"parameters.{name}: NaN or Infinity has no JSON form")
-    return dict(parameters)
-
-
-def _flag(value: object, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidRequest(f"{field}: true or false is expected, got {value!r}")
-    return value

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import orjson
 
 from gateway.codecs.json_data import elements_from_json
 from gateway.core.datatypes import Datatype
@@ -67,13 +65,6 @@ def tensor_to_json(tensor: Tensor, not_text: Callable[[bytes], Any]) -> Any:
     for index, element in enumerate(elements):
         encoded[index] = encode(element)
     return encoded.reshape(tensor.shape).tolist()
-
-
-def dump(document: Any) -> bytes:
-    """``document``, which may hold arrays, as JSON."""
-    encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    # orjson writes null for NaN and Infinity; TensorFlow Serving writes the bare tokens, as the standard library does.
-    return json.dumps(document, default=lambda value: value.tolist()).encode() if b"null" in encoded else encoded
 
 
 def is_base64(data: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from gateway.codecs.json_document import decode_json
-from gateway.codecs.tfs_json import dump, is_base64, tensor_from_json, tensor_to_json
+from gateway.codecs.json_document import decode_json, encode_json
+from gateway.codecs.tfs_json import is_base64, tensor_from_json, tensor_to_json
 from gateway.codecs.tfs_rest_numbers import decoder_for
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import InvalidRequest, PayloadTooLarge, Unsupported
@@ -111,11 +111,13 @@ def encode_predict_response(response: InferResponse, *, rows: bool) -> bytes:
         _check_rows(response)
     if len(columns) == 1:
         (only,) = columns.values()
-        return dump({"predictions" if rows else "outputs": only})
+        return encode_json({"predictions" if rows else "outputs": only})
     if not rows:
-        return dump({"outputs": columns})
+        return encode_json({"outputs": columns})
     names = list(columns)
-    return dump({"predictions": [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]})
+    return encode_json(
+        {"predictions": [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+    )
 
 
 def _columns_of_rows(instances: Any, name_of: Callable[[Any], str]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.codecs.json_document import decode_json
-from gateway.codecs.tfs_json import dump, tensor_from_json, tensor_to_json, to_base64
+from gateway.codecs.json_document import decode_json, encode_json
+from gateway.codecs.tfs_json import tensor_from_json, tensor_to_json, to_base64
 from gateway.core.errors import BackendError, InvalidRequest, Unsupported
 from gateway.core.messages import InferRequest
 from gateway.core.signatures import Signature, TensorSpec
@@ -36,7 +36,7 @@ def encode_predict_request(request: InferRequest) -> bytes:
         Unsupported: an input has no JSON form.
     """
     inputs = {tensor.name: _encode(tensor) for tensor in request.inputs}
-    return dump({"signature_name": request.signature, "inputs": inputs})
+    return encode_json({"signature_name": request.signature, "inputs": inputs})
 
 
 def decode_document(body: Buffer) -> Any:

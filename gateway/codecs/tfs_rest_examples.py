@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gateway.codecs.json_document import decode_json
-from gateway.codecs.tfs_json import bytes_from_json, dump
+from gateway.codecs.json_document import decode_json, encode_json
+from gateway.codecs.tfs_json import bytes_from_json
 from gateway.codecs.tfs_results import Classes
 from gateway.core.errors import InvalidRequest
 from gateway.core.limits import Limits
@@ -62,12 +62,12 @@ def decode_examples(body: Buffer, limits: Limits) -> tuple[str, Any]:
 def encode_classifications(classifications: Sequence[Classes]) -> bytes:
     """The answer to ``:classify``: for each example a list of [label, score]."""
     # As numpy's floats the scores are written with the few digits that FP32 needs.
-    return dump({"results": [[(label, np.float32(score)) for label, score in row] for row in classifications]})
+    return encode_json({"results": [[(label, np.float32(score)) for label, score in row] for row in classifications]})
 
 
 def encode_regressions(values: Sequence[float]) -> bytes:
     """The answer to ``:regress``: a value for each example."""
-    return dump({"results": np.array(values, np.float32)})
+    return encode_json({"results": np.array(values, np.float32)})
 
 
 def _fill_example(message: Any, example: Any, field: str) -> None:

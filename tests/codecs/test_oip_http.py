@@ -385,3 +385,22 @@ def test_garbage_never_raises_anything_but_our_errors(body, header_length):
 def test_a_broken_answer_is_the_backends_fault():
     with pytest.raises(BackendError, match="breaks the protocol"):
         decode_response(b"<html>", None)
+
+
+def test_a_client_may_take_the_bare_tokens():
+    asked = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}],
+        "parameters": {"nan_tokens": True},
+    }
+    request, form = decode(json.dumps(asked).encode())
+    assert dict(request.parameters) == {}
+    numbers = np.array([np.nan, np.inf, -np.inf, -0.0, 0.1], np.float32)
+    body, length = encode_response(InferResponse("m", "1", (Tensor.from_numpy("y", numbers),)), form)
+    assert length is None
+    assert b"[NaN, Infinity, -Infinity, -0.0," in body
+    back = np.array(json.loads(body)["outputs"][0]["data"], np.float32)
+    assert back.tobytes() == numbers.tobytes()
+    with pytest.raises(Unsupported, match="NaN or Infinity has no JSON form"):
+        encode_response(InferResponse("m", "1", (Tensor.from_numpy("y", numbers),)), JSON)
+    with pytest.raises(InvalidRequest, match=r"parameters\.nan_tokens: true or false"):
+        decode(json.dumps(asked | {"parameters": {"nan_tokens": 1}}).encode())
