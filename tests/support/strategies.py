@@ -11,8 +11,10 @@ from gateway.core.tensors import Tensor, element_count, join_bytes
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 JSON_DATATYPES = tuple(set(Datatype) - {Datatype.FP16, Datatype.BF16})
+# These mean something to the gateway; hypothesis finds them in the code.
+RESERVED = ("binary_data_output", "classification", "nan_tokens", "priority", "timeout")
 parameters = st.dictionaries(
-    names.filter(lambda name: name not in ("binary_data_output", "classification")),
+    names.filter(lambda name: name not in RESERVED and not name.startswith("triton_")),
     st.one_of(
         st.booleans(),
         st.integers(-(2**63), 2**64 - 1),
