@@ -19,7 +19,7 @@ from typing import Any
 import prometheus_client
 import structlog
 
-from gateway import __version__, config
+from gateway import __version__, config, config_backends
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
 from gateway.backends.health import HealthChecker
 from gateway.backends.oip import OIPBackend
@@ -198,16 +198,16 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _build_backend(name: str, settings: config.Backend, whole: config.GatewayConfig) -> Backend:
+def _build_backend(name: str, settings: config_backends.Backend, whole: config.GatewayConfig) -> Backend:
     max_body = whole.limits.body_bytes
     match settings:
-        case config.TorchServeBackend():
+        case config_backends.TorchServeBackend():
             return TorchServeBackend.from_config(name, settings, max_body=max_body)
-        case config.TFServingBackend():
+        case config_backends.TFServingBackend():
             return _tfserving(name, settings, max_body)
-        case config.OIPBackend():
+        case config_backends.OIPBackend():
             return OIPBackend(name, _oip_transport(name, settings, max_body))
-        case config.EmbeddedBackend():
+        case config_backends.EmbeddedBackend():
             return EmbeddedBackend(
                 name,
                 _engine_opener(name, settings, whole),
@@ -217,7 +217,7 @@ def _build_backend(name: str, settings: config.Backend, whole: config.GatewayCon
             )
 
 
-def _tfserving(name: str, settings: config.TFServingBackend, max_body: int) -> TFServingBackend:
+def _tfserving(name: str, settings: config_backends.TFServingBackend, max_body: int) -> TFServingBackend:
     timeout = settings.timeout
     transport: TFServingTransport
     if settings.protocol == "rest":
@@ -231,7 +231,7 @@ def _tfserving(name: str, settings: config.TFServingBackend, max_body: int) -> T
     return TFServingBackend(name, transport, control)
 
 
-def _oip_transport(name: str, settings: config.OIPBackend, max_body: int) -> OIPTransport:
+def _oip_transport(name: str, settings: config_backends.OIPBackend, max_body: int) -> OIPTransport:
     timeout = settings.timeout
     if settings.protocol == "grpc":
         return OIPOverGRPC(name, settings.grpc or "", timeout=timeout, max_body=max_body)
@@ -239,7 +239,7 @@ def _oip_transport(name: str, settings: config.OIPBackend, max_body: int) -> OIP
 
 
 def _engine_opener(
-    name: str, settings: config.EmbeddedBackend, whole: config.GatewayConfig
+    name: str, settings: config_backends.EmbeddedBackend, whole: config.GatewayConfig
 ) -> Callable[[str, str], EmbeddedModel]:
     store = ModelStore(whole.model_store)
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway import config
+from gateway import config_backends
 from gateway.backends.torchserve_grpc import TorchServeGRPC
 from gateway.backends.torchserve_http import TorchServeHTTP
 from gateway.backends.torchserve_keys import Keys
@@ -57,7 +57,7 @@ class TorchServeBackend(Backend):
         self.capabilities = replace(common, request_bytes=request_bytes)
 
     @classmethod
-    def from_config(cls, name: str, settings: config.TorchServeBackend, *, max_body: int) -> TorchServeBackend:
+    def from_config(cls, name: str, settings: config_backends.TorchServeBackend, *, max_body: int) -> TorchServeBackend:
         """The backend that ``settings`` ask for; ``max_body`` bounds an answer, in bytes."""
         keys, timeout = Keys(name, settings.token_file), settings.timeout
         transport: Transport
@@ -191,7 +191,7 @@ def _content_type(answers: Sequence[Answer]) -> Mapping[str, Parameter]:
     return {CONTENT_TYPE: kind} if kind else NO_PARAMETERS
 
 
-def _profile(settings: config.TorchServeHandler) -> HandlerProfile:
+def _profile(settings: config_backends.TorchServeHandler) -> HandlerProfile:
     signature = None
     if settings.inputs or settings.outputs:
         inputs, outputs = (

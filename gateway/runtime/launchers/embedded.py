@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import metadata, util
 from pathlib import Path
 
-from gateway.config import EmbeddedBackend, GatewayConfig, LaunchConfig, Listener, Protocol
+from gateway.config import GatewayConfig, Listener, Protocol
+from gateway.config_backends import EmbeddedBackend, LaunchConfig
 from gateway.config_file import dump_config
 from gateway.runtime.errors import RuntimeFailure
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.config import EmbeddedBackend, Listener
+from gateway.config import Listener
+from gateway.config_backends import EmbeddedBackend
 from gateway.config_file import dump_config
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs
