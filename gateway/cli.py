@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -171,11 +173,14 @@ def operations(as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("protocol", "operation", "who", "implemented")
-    for row in rows:
-        name = row["path"] if row["transport"] == "gRPC" else f"{row['method']} {row['path']}"
-        table.add_row(row["protocol"], Text(name, overflow="fold"), row["access"], row["missing"] or "yes")
-    _out.print(table)
+    for section, group in groupby(rows, lambda row: (row["protocol"], row["transport"])):
+        table = Table("operation", "who", box=box.SIMPLE, title=" over ".join(section), title_justify="left")
+        for row in group:
+            name = Text(row["path"] if section[1] == "gRPC" else f"{row['method']} {row['path']}", overflow="fold")
+            if row["missing"]:
+                name.append(f"\n  not implemented: {row['missing']}", style="dim")
+            table.add_row(name, row["access"])
+        _out.print(table)
 
 
 @app.callback(invoke_without_command=True)
