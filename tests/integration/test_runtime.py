@@ -126,7 +126,8 @@ def test_torchserve_is_started_guarded_restarted_and_stopped(start):
     assert json.loads(Path(entry["token_file"]).read_text()) != keys
     inputs = [{"name": "input", "datatype": "FP32", "shape": [1, 784], "data": [0] * 784}]
     url = f"http://{stack.state['gateway']['http']}/v2/models/digits-mlp/infer"
-    assert call(url, body=json.dumps({"inputs": inputs}).encode())[0] == 200
+    # Within a health check of the gateway's own.
+    wait_until(lambda: call(url, body=json.dumps({"inputs": inputs}).encode())[0] == 200, 10)
 
     # `gateway down` leaves nothing.
     log = (stack.run_dir / "logs" / "torchserve.log").read_text()

@@ -79,9 +79,9 @@ def test_the_common_context_reaches_the_graph(rest):
     assert rest("POST", ":regress", body) == (200, {"results": [4.0, 3.0]})
 
 
-def test_what_the_graph_refuses_is_the_backends_error(rest):
+def test_what_the_graph_refuses_is_an_invalid_request(rest):
     status, document = rest("POST", ":regress", {"signature_name": "regress_x_to_y", "examples": [{"x": 1}]})
-    assert (status, document) == (500, {"error": "backend 'tf' did not answer (INVALID_ARGUMENT)"})
+    assert (status, document) == (400, {"error": "inputs: backend 'tf' did not answer (INVALID_ARGUMENT)"})
 
 
 def test_clients_of_other_protocols_use_the_default_signature(loop, front):

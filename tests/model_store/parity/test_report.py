@@ -18,7 +18,10 @@ HOSTILE = "<script>alert('x')</script>&\"é"
 
 def measured(output="logits", wrong=1e-6, sets=("sample-a", "samples-batch-7", "random-batch-2")):
     generator = np.random.default_rng(3)
-    model = Signature((), (TensorSpec(output, Datatype.FP32, (-1, 4)), TensorSpec("label", Datatype.INT64, (-1,))))
+    model = Signature(
+        (TensorSpec("x", Datatype.FP32, (-1, 4)),),
+        (TensorSpec(output, Datatype.FP32, (-1, 4)), TensorSpec("label", Datatype.INT64, (-1,))),
+    )
     clean = {name: generator.random((3, 4), np.float32) for name in sets}
     answers = {
         engine: {name: {output: array + np.float32(shift), "label": array.argmax(-1)} for name, array in clean.items()}
@@ -139,7 +142,7 @@ def test_the_chart_keeps_to_the_worst_sets(tmp_path):
 
 
 def test_batches_stand_in_the_order_of_their_size(tmp_path):
-    model = Signature((), (TensorSpec("y", Datatype.FP32, (-1, 2)),))
+    model = Signature((TensorSpec("x", Datatype.FP32, (-1, 2)),), (TensorSpec("y", Datatype.FP32, (-1, 2)),))
     sets = {f"random-batch-{rows}": {"y": np.ones((rows, 2), np.float32)} for rows in (32, 7, 2)}
     differences = compare({"source": sets, "engine": sets}, model, Tolerance())
     text = Page(write(tmp_path, differences)[1]).text

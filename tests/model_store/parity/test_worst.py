@@ -10,7 +10,7 @@ F32 = np.float32
 
 
 def kept(folder, output="y", names=("x",), wrong=9.0, datatype=Datatype.FP32):
-    model = Signature((), (TensorSpec(output, datatype, (-1, 2)),))
+    model = Signature((TensorSpec("x", datatype, (-1, 2)),), (TensorSpec(output, datatype, (-1, 2)),))
     sets = {key: {name: np.arange(6).reshape(3, 2) + 10 * index for name in names} for index, key in enumerate("ab")}
     answers = {name: {key: {output: np.ones((3, 2), F32)} for key in sets} for name in ("source", "good", "bad")}
     answers["bad"]["b"][output][2, 1] = wrong
@@ -41,7 +41,7 @@ def test_names_cannot_leave_the_folder_nor_meet(tmp_path):
 
 
 def test_text_is_kept_without_pickles(tmp_path):
-    model = Signature((), (TensorSpec("y", Datatype.BYTES, (-1,)),))
+    model = Signature((TensorSpec("x", Datatype.BYTES, (-1,)),), (TensorSpec("y", Datatype.BYTES, (-1,)),))
     sets = {"s": {"x": np.array(["ü"], object)}}
     answers = {name: {"s": {"y": np.array([text], object)}} for name, text in (("source", "a"), ("engine", b"b"))}
     files = keep_worst(tmp_path, compare(answers, model, Tolerance()), sets, answers, batched=True)
