@@ -232,7 +232,7 @@ def _decode_contents(message: Any, datatype: Datatype, shape: tuple[int, ...], f
     if datatype is Datatype.BYTES:
         return Tensor(message.name, datatype, shape, join_bytes(values))
     if datatype in PACKED:
-        return Tensor(message.name, datatype, shape, packed_bytes(message.contents, wanted, datatype))
+        return Tensor(message.name, datatype, shape, packed_bytes(message.contents, wanted))
     try:
         array = np.array(values, dtype=NUMPY_DTYPE[datatype])
     except OverflowError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.codecs.packed import varint
+from gateway.codecs.packed import packed_bytes, varint
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.errors import InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
@@ -59,8 +59,6 @@ _TensorProto = message_class("tensorflow.TensorProto")
 _PACKED_AS_RAW = {Datatype.FP32: b"\x2a", Datatype.FP64: b"\x32", Datatype.BOOL: b"\x5a"}
 _CONTENT = b"\x22"
 _PATTERNS = (Datatype.FP16, Datatype.BF16)  # half_val holds bit patterns, not numbers
-# Protobuf's wire types.
-_VARINT, _LENGTH_DELIMITED, _FIXED_SIZES = 0, 2, {1: 8, 5: 4}
 _DEFAULT_LIMITS = Limits()
 
 
@@ -134,38 +132,9 @@ def decode_tensor_proto(name: str, message: Any, field: str, limits: Limits = _D
 def _raw(message: Any, datatype: Datatype, field: str) -> Buffer:
     """The raw form of the numbers in the typed field."""
     if datatype in _PACKED_AS_RAW:
-        # As Python's floats a signalling NaN would become a quiet one.
-        return _packed(message.SerializeToString(), _PACKED_AS_RAW[datatype][0])
+        return packed_bytes(message, _VALUES[datatype])
     dtype = np.dtype("<u2") if datatype in _PATTERNS else NUMPY_DTYPE[datatype]
     try:
         return np.array(getattr(message, _VALUES[datatype]), dtype=dtype).tobytes()
     except OverflowError:
         raise InvalidRequest(f"{field}.{_VALUES[datatype]}: a value is out of range for {datatype}") from None
-
-
-def _packed(serialised: bytes, wanted: int) -> Buffer:
-    """The contents of the packed field with the tag ``wanted``; empty when there is none."""
-    view = memoryview(serialised)
-    position = 0
-    while position < len(view):
-        tag, position = _read_varint(view, position)
-        wire_type = tag & 7
-        if wire_type == _LENGTH_DELIMITED:
-            length, position = _read_varint(view, position)
-            if tag == wanted:
-                return view[position : position + length]
-            position += length
-        elif wire_type == _VARINT:
-            _, position = _read_varint(view, position)
-        else:
-            position += _FIXED_SIZES.get(wire_type, 0)
-    return b""
-
-
-def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
-    """The number at ``position``, and where it ends."""
-    number = shift = 0
-    while view[position] > 0x7F:
-        number |= (view[position] & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-    return number | view[position] << shift, position + 1

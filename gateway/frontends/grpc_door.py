@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import grpc
 
 from gateway.core.errors import GatewayError, Unsupported
-from gateway.core.limits import Limits
-from gateway.core.messages import InferRequest, InferResponse, RequestContext
+from gateway.core.messages import RequestContext
 from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import MIN_ANSWER
 from gateway.frontends.grpc_edge import Gate, abort_with, compress_answer, report, request_context
@@ -48,26 +48,22 @@ class GRPCDoor:
             methods[service][name] = self._method(operation, handler)
         return tuple(grpc.method_handlers_generic_handler(service, found) for service, found in methods.items())
 
-    def infer(
-        self,
-        protocol: str,
-        decode: Callable[[bytes, RequestContext, Limits], InferRequest],
-        encode: Callable[[InferResponse], bytes],
-    ) -> Unary:
-        """A handler that answers inferences; ``decode`` and ``encode`` are the protocol's codec."""
+    @contextlib.contextmanager
+    def inference(self, protocol: str, context: grpc.aio.ServicerContext) -> Iterator[RequestContext]:
+        """The context of one inference: a refusal inside is counted, and how it went is reported to the client.
 
-        async def infer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            call = request_context(protocol, context)
-            try:
-                return encode(await self.server.infer(decode(data, call, self.server.limits)))
-            except GatewayError as error:
-                if not call.served_by:
-                    self.server.rejected(error.reason)
-                raise
-            finally:
-                report(context, call)
-
-        return infer
+        Raises:
+            InvalidRequest: a hint in the call's metadata is malformed.
+        """
+        call = request_context(protocol, context)
+        try:
+            yield call
+        except GatewayError as error:
+            if not call.served_by:
+                self.server.rejected(error.reason)
+            raise
+        finally:
+            report(context, call)
 
     def _method(self, operation: Operation, handler: Any) -> grpc.RpcMethodHandler:
         async def unary(data: bytes, context: grpc.aio.ServicerContext) -> bytes:

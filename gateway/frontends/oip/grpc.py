@@ -17,7 +17,7 @@ from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavaila
 from gateway.core.messages import InferResponse, RequestContext
 from gateway.frontends.authorization import Caller
 from gateway.frontends.grpc_door import GRPCDoor, Handler, caller_of
-from gateway.frontends.grpc_edge import report, request_context
+from gateway.frontends.grpc_edge import request_context
 from gateway.frontends.oip import inference
 from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.grpc_control import OPERATIONS, Answer, ControlAnswers
@@ -71,15 +71,8 @@ class OIPGRPCDoor(GRPCDoor):
         }
 
     async def _infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        call = request_context("oip-grpc", context)
-        try:
+        with self.inference("oip-grpc", context) as call:
             return codec.encode_response(*await self._answer(data, call, self._memory(context)))
-        except GatewayError as error:
-            if not call.served_by:
-                self.server.rejected(error.reason)
-            raise
-        finally:
-            report(context, call)
 
     async def _stream(self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         memory = self._memory(context)

@@ -9,10 +9,8 @@ import grpc
 from gateway.codecs import tfs_grpc as codec
 from gateway.codecs import tfs_inference, tfs_metadata, tfs_reload, tfs_status
 from gateway.codecs.tfs_model_spec import ModelQuery
-from gateway.core.errors import GatewayError
 from gateway.core.messages import RequestContext
 from gateway.frontends.grpc_door import GRPCDoor, Handler, Unary
-from gateway.frontends.grpc_edge import report, request_context
 from gateway.frontends.operations import Access, Operation
 from gateway.frontends.tfserving.inference import run_task
 from gateway.frontends.tfserving.models import (
@@ -62,15 +60,8 @@ class TFServingGRPCDoor(GRPCDoor):
         """A handler that runs inferences and reports how they went."""
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            call = request_context("tfserving-grpc", context)
-            try:
+            with self.inference("tfserving-grpc", context) as call:
                 return await run(data, call)
-            except GatewayError as error:
-                if not call.served_by:
-                    self.server.rejected(error.reason)
-                raise
-            finally:
-                report(context, call)
 
         return handle
 

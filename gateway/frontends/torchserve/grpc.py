@@ -17,7 +17,7 @@ from gateway.core.catalog import ServedModel
 from gateway.core.errors import GatewayError
 from gateway.core.messages import InferRequest, RequestContext
 from gateway.frontends.grpc_door import GRPCDoor, Handler
-from gateway.frontends.grpc_edge import code_of, report, request_context
+from gateway.frontends.grpc_edge import code_of
 from gateway.frontends.torchserve import model as documents
 from gateway.frontends.torchserve.operations import (
     DESCRIBE,
@@ -80,18 +80,11 @@ class TorchServeGRPCDoor(GRPCDoor):
             yield answer
 
     async def _infer(self, call: codec.PredictionCall, context: grpc.aio.ServicerContext) -> bytes:
-        ours = request_context(PROTOCOL, context)
-        try:
+        with self.inference(PROTOCOL, context) as ours:
             model = documents.find(self.server, call.model, call.version)
             request, form, framed = self._decode(call.parts, model, ours)
             body, _, length = encode_answer(await self.server.infer(request), form, model)
-        except GatewayError as error:
-            if not ours.served_by:
-                self.server.rejected(error.reason)
-            raise
-        finally:
-            report(context, ours)
-        return codec.frame_oip(body, length) if framed else body
+            return codec.frame_oip(body, length) if framed else body
 
     def _decode(
         self, parts: list[Part], model: ServedModel, context: RequestContext
