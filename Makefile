@@ -57,9 +57,10 @@ clients: models ## Run other projects' clients and examples, unmodified, against
 protos: $(READY) ## Compile the .proto files
 	$(BIN)/python -m gateway.protos.compile
 
-docs: $(READY) ## Write the tables of docs/protocols.md and docs/openapi.json from the code
+docs: $(READY) ## Write the tables of docs/protocols.md, docs/openapi.json and the schemas of results from the code
 	$(BIN)/python scripts/protocols
 	$(BIN)/python scripts/openapi
+	$(BIN)/python scripts/schema
 
 FUZZ_SECONDS ?= 120
 fuzz: $(READY) ## Fuzz the codecs and both ports for FUZZ_SECONDS seconds

@@ -10,7 +10,7 @@ import asyncio
 import ctypes
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class Clock(Protocol):
 
     def now(self) -> int: ...
 
-    async def sleep_until(self, when: int) -> None: ...
+    def call_at(self, when: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` at ``when`` (soon, when that is past). One alarm at a time: a new one replaces the old."""
 
 
 class _Timespec(ctypes.Structure):
@@ -37,37 +38,35 @@ class _Itimerspec(ctypes.Structure):
 
 
 class MonotonicClock:
-    """``time.perf_counter_ns`` and a timer descriptor on the same clock. One sleeper at a time; see ``open_clock``."""
+    """``time.perf_counter_ns`` and a timer descriptor on the same clock; see ``open_clock``."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_FLAGS)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
-        self._waiter: asyncio.Future[None] | None = None
+        self._spec = _Itimerspec(_Timespec(0, 0), _Timespec(0, 0))
+        self._callback: Callable[[], None] | None = None
         asyncio.get_running_loop().add_reader(self._fd, self._expired)
 
     # On Linux perf_counter is CLOCK_MONOTONIC, the clock of the descriptor.
     now = staticmethod(time.perf_counter_ns)
 
-    async def sleep_until(self, when: int) -> None:
-        """Return at ``when``; at once, but after the loop has looked at its sockets, when that is past."""
-        if when <= self.now():
-            await asyncio.sleep(0)
-            return
-        spec = _Itimerspec(_Timespec(0, 0), _Timespec(*divmod(when, NS)))
-        if self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None) < 0:
+    def call_at(self, when: int, callback: Callable[[], None]) -> None:
+        """See ``Clock``. A time that is past fires once the loop has looked at its sockets."""
+        self._callback = callback
+        self._spec.value.seconds, self._spec.value.nanoseconds = divmod(max(when, 1), NS)
+        if self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(self._spec), None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
 
     def _expired(self) -> None:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
             return  # re-armed for a later time between the event and this call
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
 
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)

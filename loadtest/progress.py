@@ -22,7 +22,7 @@ def console_progress(console: Console) -> Progress:
         nonlocal said
         step, _, _ = title.partition(", round ")
         if step and step != said:
-            console.print(step, highlight=False)
+            console.print(step, highlight=False, markup=False)
             said = step
 
     return on_terminal if console.is_terminal else elsewhere

@@ -1,39 +1,46 @@
-"""What a load generator needs of a protocol: one encoded request out, one answer back, the time it was complete."""
+"""What the load generator needs of a transport: write one encoded request now, say when the answer is complete."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import asyncio
+from typing import Protocol
 
-
-class Answer(NamedTuple):
-    """One complete answer.
-
-    Attributes:
-        body: HTTP body or gRPC message.
-        header_length: Inference-Header-Content-Length of an OIP binary body, None without one.
-        done: clock time (ns) at which the last byte was here.
-    """
-
-    body: bytes
-    header_length: int | None
-    done: int
-
-
-class RequestFailed(Exception):
-    """No good answer came. ``kind`` is a short, countable name such as ``connect`` or ``HTTP 503``."""
-
-    def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(f"{kind}: {detail}" if detail else kind)
-        self.kind = kind
+from loadtest.calls import Call
+from loadtest.clock import Clock
 
 
 class Client(Protocol):
-    """Sends requests that were encoded beforehand to one server."""
+    """Sends requests that were encoded beforehand to one server. Nothing here is a coroutine on the hot path.
+
+    Attributes:
+        opened: connections that were opened so far; a rise under load is connection churn.
+    """
+
+    opened: int
 
     async def connect(self, connections: int) -> None:
-        """Have ``connections`` idle connections ready, so that none is opened while the clock runs."""
+        """Have ``connections`` connections (HTTP) or one with room for so many streams (gRPC) ready.
 
-    async def send(self, sample: int) -> Answer:
-        """Send encoded request number ``sample``. Raises RequestFailed."""
+        Raises:
+            ConnectError: the server is down, refuses or does not answer in time.
+        """
 
-    async def close(self) -> None: ...
+    def start(self, call: Call) -> None:
+        """Send ``call`` at once; ``call.finished`` is called later, or now. Never raises.
+
+        A call that has no answer after the client's time-out ends with the failure ``timeout``.
+        """
+
+    async def close(self) -> None:
+        """Close every connection; calls that are still open end with the failure ``closed``."""
+
+
+class ConnectError(Exception):
+    """No connection; ``str`` is a sentence such as ``connect: Connection refused``."""
+
+
+async def ask(client: Client, payload: int, clock: Clock) -> Call:
+    """One request on its own, awaited; ``failure`` of the returned call says whether it was answered."""
+    answered: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
+    client.start(Call(payload, clock.now(), answered.set_result))
+    return await answered

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
-from typing import cast
+import select
+from collections.abc import Iterable, Sequence
 
 import httptools
 
-from loadtest.clients import Answer, RequestFailed
+from loadtest.calls import Call
+from loadtest.clients.connection import Connection, Owner
+from loadtest.clients.pool import Pool
 from loadtest.clock import NS, Clock
 
-_WATCH_SECONDS = 0.2
+# Servers close connections that rest for seconds. One that rested longer than this is looked at before it is used:
+# its end may be in the kernel and not yet in the event loop.
+_RESTED = NS // 10
+
+_HEADER_LENGTH = b"inference-header-content-length"
+_SERVER_TIMING = b"server-timing"
+_FRAMING = (b"content-length", b"transfer-encoding")
+_NOTED_LENGTHS = frozenset(len(name) for name in (_HEADER_LENGTH, _SERVER_TIMING, *_FRAMING))
 
 
 def encode_post(host: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
@@ -22,155 +30,144 @@ def encode_post(host: str, path: str, headers: dict[str, str], body: bytes) -> b
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-class _Connection(asyncio.Protocol):
-    """One request at a time on one connection."""
+class HttpClient(Pool):
+    """Sends encoded requests to ``host:port`` over as many keep-alive connections as are in use at once."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
-        self._clock = client.clock
-        self._transport: asyncio.Transport  # there from connection_made on, before anybody else sees this object
-        self._waiter: asyncio.Future[Answer] | None = None
+    def __init__(self, host: str, port: int, requests: Sequence[bytes], *, clock: Clock, timeout: float) -> None:
+        super().__init__(host, port, clock=clock, timeout=timeout, expected_room=1)
+        self._requests = requests
+
+    def _connection(self) -> Connection:
+        return _HttpConnection(self, self._requests)
+
+
+class _HttpConnection(Connection):
+    """One request at a time, and one answer to each."""
+
+    def __init__(self, owner: Owner, requests: Sequence[bytes]) -> None:
+        super().__init__(owner)
+        self.room = 1
+        self._requests = requests
         self._parser = httptools.HttpResponseParser(self)
-        self._chunks: list[bytes] = []
-        self._header_length: int | None = None
-        self.sent = 0
+        self._call: Call | None = None
+        self._since = 0
+        self._arrived = 0
+        self._status = 0
+        self._body: list[bytes] = []
+        self._headers_complete = False
+        self._framed = False
+        self._complete = False
+        self._keep_alive = True
+
+    # Connection
+
+    def usable(self, now: int) -> bool:
+        """See ``Connection``."""
+        return super().usable(now) and (now - self._arrived < _RESTED or not _readable(self._descriptor))
+
+    def send(self, call: Call, since: int) -> None:
+        """See ``Connection``."""
+        self._call = call
+        self._since = since
+        call.sent = self._clock.now()
+        self.write(self._requests[call.payload])
+
+    def take_calls(self) -> Iterable[Call]:
+        """See ``Connection``."""
+        call, self._call = self._call, None
+        return () if call is None else (call,)
+
+    def expire(self, oldest: int) -> None:
+        """See ``Connection``."""
+        if self._call is not None and self._since < oldest:
+            self.end("timeout")
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        super().connection_made(transport)
+        self._arrived = self._clock.now()
+        self.ready.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        if self._call is None:
+            self._transport.abort()  # an answer that nobody asked for: the stream is out of step
+            return
+        self._arrived = self._clock.now()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail("not HTTP")
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                self.end("not HTTP", str(error))
+                return
+            self._keep_alive = False  # the answer is good, but not what follows it
+        if self._complete:
+            self._finish(self._call)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._client.forget(self)
-        self._fail("connection lost")
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._call is not None and exc is None and self._headers_complete and not self._framed:
+            self._arrived = self._clock.now()
+            self._status = self._parser.get_status_code()
+            self._keep_alive = False
+            self._finish(self._call)  # a body without a length ends with the connection
+        super().connection_lost(exc)
 
-    # httptools callbacks
+    # httptools
 
     def on_message_begin(self) -> None:
-        self._chunks.clear()
-        self._header_length = None
+        if self._complete:
+            self._keep_alive = False  # a second answer to one request
+        elif self._call is not None:
+            self._call.first_byte = self._arrived
+            self._call.header_length, self._call.server_timing = None, b""  # of an informational answer before
+            self._headers_complete = self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(name) == 31 and name.lower() == b"inference-header-content-length" and value.isdigit():
-            self._header_length = int(value)
+        if len(name) in _NOTED_LENGTHS and self._call is not None and not self._complete:
+            self._note(self._call, name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        self._headers_complete = True
 
     def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
+        if not self._complete:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
-        done = self._clock.now()
-        waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
-            self.abort()  # an answer nobody asked for: the stream is out of step
+        if self._complete:
             return
-        if not self._parser.should_keep_alive():
-            self.abort()
-        status = self._parser.get_status_code()
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        if status == 200:
-            waiter.set_result(Answer(body, self._header_length, done))
-        else:
-            waiter.set_exception(RequestFailed(f"HTTP {status}", body[:200].decode("utf-8", "replace")))
+        self._status = self._parser.get_status_code()
+        if 100 <= self._status < 200 and self._status != 101:
+            self._headers_complete = False  # informational: the answer follows
+            return
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
 
-    # for the client
+    def _note(self, call: Call, name: bytes, value: bytes) -> None:
+        if name in _FRAMING:
+            self._framed = True
+        elif name == _HEADER_LENGTH and value.isdigit():
+            call.header_length = int(value)
+        elif name == _SERVER_TIMING:
+            call.server_timing = b", ".join((call.server_timing, value)) if call.server_timing else value
 
-    @property
-    def usable(self) -> bool:
-        return not self._transport.is_closing()
-
-    def exchange(self, request: bytes) -> asyncio.Future[Answer]:
-        self._waiter = asyncio.get_running_loop().create_future()
-        self.sent = self._clock.now()
-        self._transport.write(request)
-        return self._waiter
-
-    def expire(self) -> None:
-        self._fail("timeout")
-
-    def abort(self) -> None:
-        self._transport.abort()
-
-    def _fail(self, kind: str) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(RequestFailed(kind))
-        self.abort()
+    def _finish(self, call: Call) -> None:
+        self._call = None
+        self._complete = False
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        if not self._keep_alive or self._transport.get_write_buffer_size():
+            self._transport.abort()  # closing, or answered before all of the request was written
+        self._owner.release(self)
+        if self._status != 200:
+            call.fail(f"HTTP {self._status}", self._arrived, body[:200].decode("utf-8", "replace"))
+            return
+        call.body = body
+        call.done = self._arrived
+        call.finished(call)
 
 
-class HttpClient:
-    """Sends encoded requests to ``host:port`` over as many keep-alive connections as are in use at once."""
-
-    def __init__(self, host: str, port: int, requests: Sequence[bytes], *, clock: Clock, timeout: float) -> None:
-        self.clock = clock
-        self._host = host.strip("[]")  # IPv6 in a URL
-        self._port = port
-        self._requests = requests
-        self._timeout = timeout
-        self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
-        self._watch: asyncio.Task[None] | None = None
-
-    async def connect(self, connections: int) -> None:
-        """Have ``connections`` idle connections ready. Raises RequestFailed."""
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._expire_late())
-        self._idle = [connection for connection in self._idle if connection.usable]
-        while len(self._idle) < connections:
-            self._idle.append(await self._open())
-
-    async def send(self, sample: int) -> Answer:
-        """Send request number ``sample`` on an idle connection, or a new one."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.usable:
-                break
-        else:
-            connection = await self._open()
-        self._busy.add(connection)
-        try:
-            return await connection.exchange(self._requests[sample])
-        except asyncio.CancelledError:
-            connection.abort()  # its answer is still to come and must not meet another request
-            raise
-        finally:
-            self._busy.discard(connection)
-            if connection.usable:
-                idle.append(connection)
-
-    async def close(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-        for connection in (*self._idle, *self._busy):
-            connection.abort()
-
-    def forget(self, connection: _Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-    async def _open(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout):
-                _, connection = await loop.create_connection(lambda: _Connection(self), self._host, self._port)
-        except TimeoutError:
-            raise RequestFailed("connect", "timed out") from None
-        except OSError as error:
-            raise RequestFailed("connect", error.strerror or str(error)) from None
-        return connection
-
-    async def _expire_late(self) -> None:
-        # One look at all connections now and then is cheaper than a timer for every request.
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            oldest = self.clock.now() - int(self._timeout * NS)
-            for connection in [connection for connection in self._busy if connection.sent < oldest]:
-                connection.expire()
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -7,8 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.report.units import milliseconds
-from loadtest.scenarios.codecs import CodecsReport, FormResult
+from loadtest.codecs.benchmark import CodecsReport, FormResult
+from loadtest.units import milliseconds
 
 
 def codecs_table(report: CodecsReport) -> Group:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from loadtest.report.units import millisecond_interval, milliseconds, per_second
-from loadtest.results import Block, Report, TargetResult
-from loadtest.statistics import Interval, percentile, quantile_interval
-from loadtest.summary import block_medians, block_throughput, has_times, merged_times, throughput
-from loadtest.targets import Target
+from loadtest.clock import NS
+from loadtest.measure.rates import block_rate, throughput
+from loadtest.results.block import Block, Columns
+from loadtest.results.report import Report, TargetResult
+from loadtest.statistics.estimate import Interval
+from loadtest.statistics.quantiles import percentile, quantile_interval
+from loadtest.targets.target import Target
+from loadtest.units import millisecond_interval, milliseconds, per_second
 
 LATENCY_CONCURRENCY = 1
 THROUGHPUT_CONCURRENCY = 64
@@ -82,19 +85,28 @@ def _overhead(protocol: str, gateway: TargetResult, direct: TargetResult) -> Ove
     busy = _pairs(gateway, direct, THROUGHPUT_CONCURRENCY)
     if not slow or not busy:
         return None
-    added = [block_medians([through])[0] - block_medians([straight])[0] for through, straight in slow]
-    ratios = [block_throughput(through) / block_throughput(straight) for through, straight in busy]
+    added = [_median([through]) - _median([straight]) for through, straight in slow]
+    ratios = [block_rate(through) / block_rate(straight) for through, straight in busy]
     return Overhead(
         protocol=protocol,
-        gateway_median=percentile(merged_times([through for through, _ in slow]), 0.5),
-        direct_median=percentile(merged_times([straight for _, straight in slow]), 0.5),
+        gateway_median=_median([through for through, _ in slow]),
+        direct_median=_median([straight for _, straight in slow]),
         added_median=float(np.median(added)),
         added_interval=quantile_interval(added),
-        gateway_throughput=throughput([through for through, _ in busy]),
-        direct_throughput=throughput([straight for _, straight in busy]),
+        gateway_throughput=_rate([through for through, _ in busy]),
+        direct_throughput=_rate([straight for _, straight in busy]),
         throughput_ratio=float(np.median(ratios)),
         ratio_interval=quantile_interval(ratios),
     )
+
+
+def _median(blocks: Sequence[Block]) -> float:
+    return percentile(np.sort(np.concatenate([Columns.of(block).response_time for block in blocks])), 0.5) / NS
+
+
+def _rate(blocks: Sequence[Block]) -> float:
+    estimate = throughput(blocks)
+    return estimate.value if estimate else 0.0
 
 
 def _pairs(gateway: TargetResult, direct: TargetResult, concurrency: int) -> list[tuple[Block, Block]]:
@@ -103,7 +115,7 @@ def _pairs(gateway: TargetResult, direct: TargetResult, concurrency: int) -> lis
         {
             block.repetition: block
             for block in target.blocks
-            if block.phase == f"closed-{concurrency}" and has_times(block)
+            if block.load == f"closed:{concurrency}" and len(Columns.of(block).scheduled)
         }
         for target in (gateway, direct)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import threading
@@ -22,7 +21,11 @@ from gateway.core.datatypes import Datatype
 from gateway.core.limits import Limits
 from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.core.tensors import Tensor
-from loadtest.results import Block, ClosedLoop, Machine, Report, TargetResult, pack
+from loadtest.load.loads import ClosedLoop
+from loadtest.load.seeds import Seeds
+from loadtest.results.block import Block, Health, pack
+from loadtest.results.environment import Environment
+from loadtest.results.report import PayloadEntry, Report, TargetResult
 from model_store.manifest import save_manifest
 from model_store.processing.steps import Softmax, TopK
 from model_store.store import ModelStore
@@ -31,21 +34,6 @@ MODEL = "tiny"
 TOKEN = "secret-token"
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3) % 5
 NS = 1_000_000_000
-
-
-class VirtualClock:
-    """The clock of ``support.virtual_time``, in ns."""
-
-    def now(self) -> int:
-        return round(asyncio.get_running_loop().time() * NS)
-
-    async def sleep_until(self, when: int) -> None:
-        await asyncio.sleep(max(when - self.now(), 0) / NS)
-
-
-@pytest.fixture
-def virtual_clock() -> VirtualClock:
-    return VirtualClock()
 
 
 class FakeServer:
@@ -57,7 +45,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.mode = "good"
         self.requests: list[tuple[str, str, str]] = []  # protocol, path or method, backend hint or token
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _HttpServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -82,6 +70,10 @@ class FakeServer:
         self._thread.join()
         self._grpc.stop(None).wait()
         self._pool.shutdown()
+
+
+class _HttpServer(ThreadingHTTPServer):
+    request_queue_size = 512  # the tester opens many connections at once
 
 
 def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
@@ -177,8 +169,14 @@ def run_directory(tmp_path: Path, server: FakeServer) -> Path:
         "gateway": {"state": "ready", "http": server.http, "grpc": server.grpc},
         "models": [MODEL],
         "backends": {
-            "torchserve": {**backend, "kind": "torchserve", "server": "TorchServe 1", "token_file": str(key_file)},
-            "tensorflow": {**backend, "kind": "tfserving", "server": "TF Serving 1"},
+            "torchserve": {
+                **backend,
+                "kind": "torchserve",
+                "server": "TorchServe 1",
+                "token_file": str(key_file),
+                "grpc": None,
+            },
+            "tensorflow": {**backend, "kind": "tfserving", "server": "TF Serving 1", "url": None},
             "onnxruntime": {**backend, "kind": "oip", "server": "ONNX Runtime 1"},
         },
     }
@@ -189,20 +187,26 @@ def run_directory(tmp_path: Path, server: FakeServer) -> Path:
 
 
 def make_block(
-    phase: str, repetition: int, times_ms: list[float], *, errors: dict[str, int] | None = None, **fields: Any
+    load: str, repetition: int, times_ms: list[float], *, failures: dict[str, int] | None = None, **fields: Any
 ) -> Block:
-    """A block of one second whose requests were due at its start and took ``times_ms``."""
+    """A block of one second whose requests were due evenly over it and took ``times_ms``."""
     times = np.array([round(time * 1e6) for time in times_ms], dtype=np.int64)
     zeros = pack(np.zeros(len(times), dtype=np.int64))
+    counts = list((failures or {}).values())
     return Block(
-        phase=phase,
+        load=load,
         repetition=repetition,
         window_seconds=1.0,
-        generator_cpu=fields.pop("generator_cpu", 0.1),
-        scheduled=zeros,
-        send_lag=zeros,
+        offered=len(times) + sum(counts),
+        payload=zeros,
+        scheduled=pack((np.arange(len(times)) * NS // max(len(times), 1)).astype(np.int64)),
+        send_lag=fields.pop("send_lag", zeros),
+        first_byte=pack(times),
         response_time=pack(times),
-        errors=errors or {},
+        failed_at=pack(np.zeros(sum(counts), dtype=np.int64)),
+        failed_kind=pack(np.repeat(np.arange(len(counts)), counts).astype(np.int64)),
+        failures=tuple(failures or {}),
+        health=Health(generator_cpu=fields.pop("generator_cpu", 0.1)),
         **fields,
     )
 
@@ -217,22 +221,31 @@ def report() -> Report:
     """Two targets under two loads: through the gateway 2 ms (50/s at 64), directly 1 ms (40/s at 64)."""
 
     def target(via: str, median: float, rate: int) -> TargetResult:
-        alone = [make_block("closed-1", n, [median + n / 100] * 70) for n in range(10)]
-        busy = [make_block("closed-64", n, [median * 10] * rate) for n in range(10)]
+        alone = [make_block("closed:1", n, [median + n / 100] * 70) for n in range(10)]
+        busy = [make_block("closed:64", n, [median * 10] * rate) for n in range(10)]
         return TargetResult(
-            backend="onnxruntime", via=via, protocol="HTTP", server="ONNX Runtime <1>", blocks=(*alone, *busy)
+            name=f"onnxruntime {via} HTTP",
+            backend="onnxruntime",
+            via=via,
+            protocol="HTTP",
+            wire="oip",
+            server="ONNX Runtime <1>",
+            blocks=(*alone, *busy),
         )
 
     return Report(
         scenario="compare",
         model=MODEL,
         version="1",
+        payloads=(PayloadEntry(model=MODEL, version="1", label="0.npy", rows=1, weight=1.0, sha256="00"),),
         started="2026-01-02T03:04:05+00:00",
         seconds=10,
-        seed=7,
+        seeds=Seeds(1, 2, 3),
+        timeout=30,
+        most_in_flight=512,
         interrupted=False,
         stolen_cpu=0.0,
-        machine=Machine(cpu="Some CPU", cores=2, memory_gib=8, system="Linux", python="3.11"),
-        phases=(ClosedLoop(name="closed-1", concurrency=1), ClosedLoop(name="closed-64", concurrency=64)),
+        environment=Environment(cpu="Some CPU", cores=2, memory_gib=8, system="Linux", python="3.11"),
+        loads=(ClosedLoop(concurrency=1), ClosedLoop(concurrency=64)),
         targets=(target("gateway", 2.0, 50), target("direct", 1.0, 40)),
     )

@@ -1,0 +1,1 @@
+"""What the gateway's codecs cost, in process."""

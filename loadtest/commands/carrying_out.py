@@ -1,0 +1,151 @@
+"""Calibrates, measures, saves and shows: what every measuring command does with its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import typer
+
+from loadtest.calibration.calibrate import calibrate
+from loadtest.commands.ending import FAILURE, INTERRUPTED, INVALID, err, out, result_path, run_until_stopped
+from loadtest.commands.exporting import export
+from loadtest.commands.options import Export
+from loadtest.commands.watching import watcher_on
+from loadtest.load.seeds import Seeds
+from loadtest.progress import console_progress
+from loadtest.report.baseline import regressions
+from loadtest.report.digest import Digest, digest
+from loadtest.report.html import save_page
+from loadtest.report.summary_json import summary_document
+from loadtest.report.table import report_tables
+from loadtest.results.file import load_report, save_report
+from loadtest.results.report import Calibration, Report
+from loadtest.scenarios import overhead
+from loadtest.scenarios.measure import measure
+from loadtest.scenarios.plan import Plan
+from loadtest.slo import Slo, metrics_of, parse_slo
+from loadtest.targets.target import Protocol
+
+Work = Callable[[Plan], Awaitable[Report]]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Reporting:
+    """What is made of a result. ``slo`` and ``baseline`` are conditions for a good ending; None for none."""
+
+    output: Path
+    exports: Sequence[Export]
+    as_json: bool
+    slo: Slo | None = None
+    baseline: Report | None = None
+
+
+def reporting(
+    output: Path,
+    exports: Sequence[Export] | None,
+    as_json: bool,
+    fail_on: str = "",
+    baseline: Path | None = None,
+) -> Reporting:
+    """Read the options, before any time is spent on measuring.
+
+    Raises:
+        Unusable: one cannot be read.
+    """
+    return Reporting(
+        output=output,
+        exports=exports or (),
+        as_json=as_json,
+        slo=parse_slo(fail_on) if fail_on else None,
+        baseline=load_report(baseline) if baseline else None,
+    )
+
+
+def carry_out(plan: Plan, how: Reporting, work: Work | None = None) -> None:
+    """Measure ``plan`` (with ``work``, if it is another way than usual), save and show the result, and end.
+
+    Raises:
+        Unusable: a rate is too high, or the result cannot be written.
+        typer.Exit: with the exit code, unless all is well.
+    """
+    names = "+".join(dict.fromkeys(model.name for workload in plan.workloads for model in workload.models))
+    stem = names if plan.scenario == "compare" else f"{plan.scenario}-{names}"
+    path = result_path(how.output, stem.replace("/", "-"))
+    say_seeds(plan.settings.seeds)
+    report = run_until_stopped(_calibrated(plan, work or _usual))
+    save_report(report, path)
+    made = digest(report)
+    show(made, path, how)
+    end(made, how)
+
+
+def show(made: Digest, path: Path, how: Reporting) -> None:
+    """Print ``made`` and write its page and exports beside ``path``."""
+    page = path.with_suffix(".html")
+    save_page(made, page)
+    files = [path, page, *(file for form in how.exports for file in export(made, form, path))]
+    costs = made.report.scenario == overhead.SCENARIO
+    if how.as_json:
+        document = msgspec.to_builtins(summary_document(made))
+        if costs:
+            document["overhead"] = msgspec.to_builtins(overhead.overheads(made.report))
+        typer.echo(msgspec.json.encode(document).decode())
+    else:
+        out.print(report_tables(made))
+        if costs:
+            typer.echo(f"\n{overhead.markdown(made.report)}\n")
+    for file in files:
+        err.print(f"Wrote {file}", soft_wrap=True, markup=False, highlight=False)
+
+
+def end(made: Digest, how: Reporting) -> None:
+    """Raise typer.Exit with the code that ``made`` deserves, after saying which conditions it does not meet."""
+    report = made.report
+    broken = [
+        f"{row.name}, {load.title}: {violation}"
+        for load, row in made.rows()
+        if how.slo
+        for violation in how.slo.check(metrics_of(row))
+    ]
+    if how.baseline is not None:
+        broken += regressions(made, digest(how.baseline))
+    for sentence in broken:
+        err.print(f"✗ {sentence}", style="red", markup=False, soft_wrap=True)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if broken or any(target.problem for target in report.targets) or not report.loads:
+        raise typer.Exit(FAILURE)
+    if not made.valid:
+        raise typer.Exit(INVALID)
+
+
+def say_seeds(seeds: Seeds) -> None:
+    """The seeds on stderr, as ``--seed`` takes them."""
+    err.print(f"--seed {seeds.arrivals},{seeds.samples},{seeds.payloads} (arrivals, samples, payloads)")
+
+
+async def calibrations(transports: Sequence[Protocol], *, lag: bool = False) -> tuple[Calibration, ...]:
+    """What the generator can do on this machine over each of ``transports``; with ``lag`` also how late it sends."""
+    return tuple([await calibrate(transport, lag=lag) for transport in dict.fromkeys(transports)])
+
+
+async def _calibrated(plan: Plan, work: Work) -> Report:
+    progress = console_progress(err)
+    progress("Measuring what this tester itself can do")
+    found = await calibrations([target.protocol for target, _ in plan.subjects if not target.problem])
+    progress("")
+    for one in found:
+        err.print(
+            f"This tester over {one.transport}: at most {one.ceiling:,.0f} requests/s, "
+            f"p50 {one.floor_p50 * 1000:.3f} ms against a server that does nothing"
+        )
+    plan = replace(plan, calibrations=found)
+    plan.check_rates()
+    return await work(plan)
+
+
+async def _usual(plan: Plan) -> Report:
+    return await measure(plan, progress=console_progress(err), watcher=watcher_on(err))

@@ -1,0 +1,45 @@
+"""What a worker asks of Linux about its own process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have this process killed when its parent is, even in the midst of a hanging inference."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def print_to(log: Path) -> None:
+    """Send whatever is printed to ``log``: frameworks write to the descriptors, past Python's own streams."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def waited() -> dict[str, int]:
+    """By thread of this process, the ns that it has stood in a run queue; nothing where the kernel does not keep it."""
+    found = {}
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError, IndexError):  # it has ended meanwhile, or there is no such file
+            found[thread.name] = int((thread / "schedstat").read_text("ascii").split()[1])
+    return found
+
+
+def memory_peak() -> int:
+    """The most memory in bytes that this process held. Not ``ru_maxrss``: that begins with what the parent held."""
+    for line in Path("/proc/self/status").read_text("ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0

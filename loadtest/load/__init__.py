@@ -1,0 +1,1 @@
+"""What load is put on, and when each request of it is due."""

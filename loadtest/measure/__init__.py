@@ -1,0 +1,1 @@
+"""Targets under measurement: checked, warmed up, measured fairly."""

@@ -1,0 +1,1 @@
+"""What is asked: the inputs of the requests, before they are encoded."""

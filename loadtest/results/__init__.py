@@ -1,0 +1,1 @@
+"""The result file: everything that was measured, raw."""

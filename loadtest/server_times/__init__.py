@@ -1,0 +1,1 @@
+"""Where the time of answers went: the servers' own metrics and the gateway's ``Server-Timing``."""

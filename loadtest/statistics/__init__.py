@@ -1,0 +1,1 @@
+"""Exact order statistics, their intervals, and what must hold for them to mean anything."""

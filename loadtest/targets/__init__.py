@@ -1,0 +1,1 @@
+"""Who is asked: every way to a server, and the bytes it wants."""
