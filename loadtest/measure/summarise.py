@@ -75,6 +75,8 @@ def summarise_target(report: Report, target: TargetResult, load: AnyLoad) -> Row
         throughput=rate.value if rate else 0.0,
         service_mean=service.mean.value if service.mean else None,
         service_median=service.percentiles[0.5].value if service.percentiles else None,
+        service_p99=service.percentiles[0.99].value if service.percentiles else None,
+        send_lag_median=send_lag.get(0.5, 0.0),
         send_lag_p99=send_lag.get(0.99, 0.0),
         loop_lag_p99=max((block.health.loop_lag_p99 for block in good), default=0.0),
         generator_cpu=max((block.health.generator_cpu for block in blocks), default=0.0),

@@ -36,7 +36,9 @@ class Digest:
 
     @property
     def valid(self) -> bool:
-        """Whether no gate of any row failed."""
+        """Whether no gate of any row failed; of a search, which judges each of its trials, whether it has an answer."""
+        if self.report.search is not None:
+            return self.report.search.low > 0 or self.report.search.high is not None
         return not any(row.invalid for _, row in self.rows())
 
 

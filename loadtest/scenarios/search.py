@@ -56,7 +56,9 @@ class _Trials:
             raise SearchStopped(self._subject.problem)
         self.blocks.append(block)
         target = msgspec.structs.replace(self._subject.result(), problem="", blocks=(block,))
-        return attempt_of(summarise_target(self._record.report([target]), target, load), self._slo)
+        attempt = attempt_of(summarise_target(self._record.report([target]), target, load), self._slo)
+        self._progress(f"{rate:,.4g} requests/s: {_verdict(attempt)}")
+        return attempt
 
 
 async def search(plan: Plan, slo: Slo, limits: Limits, *, progress: Progress, watcher: Watcher | None = None) -> Report:
@@ -91,6 +93,12 @@ async def search(plan: Plan, slo: Slo, limits: Limits, *, progress: Progress, wa
     record.add(Poisson(rate=_answer(found)))
     result = msgspec.structs.replace(subject.result(), blocks=tuple(trials.blocks))
     return msgspec.structs.replace(record.report([result], interrupted=trials.interrupted), search=found)
+
+
+def _verdict(attempt: Attempt) -> str:
+    if not attempt.valid:
+        return f"not valid, {attempt.reason}"
+    return "; ".join(attempt.violations) or "met"
 
 
 def _answer(found: SearchResult) -> float:

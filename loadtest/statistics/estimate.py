@@ -8,7 +8,7 @@ import msgspec
 
 CONFIDENCE = 0.95
 
-Method = Literal["order statistics", "batch means", "jackknife", ""]
+Method = Literal["order statistics", "batch means", "block percentiles", "jackknife", ""]
 
 
 class Interval(NamedTuple):

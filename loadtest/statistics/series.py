@@ -11,6 +11,10 @@ Values are exact: the percentile, or mean, of all samples merged. Intervals depe
   percentile, stays asymmetric where the tail is, and is named ``batch means`` after the source of its width.
 - Means always have batch means with Student's t.
 
+Where the blocks of an interleaved experiment differ so much that their samples are worth too few for that, but each has
+enough for a percentile of its own, the interval is that of the median of those (``block percentiles``): exact for
+blocks that share nothing, whatever they hold.
+
 A run that was lucky in its tail has a tail percentile that is too low and, in its few clusters of slow requests, seems
 to have little dependence too. So in a continuous run samples are worth no more at a tail percentile than at the milder
 one whose tail is the square root (p90 for p99, p97 for p99.9), which is known better; and when they are worth fewer
@@ -34,10 +38,11 @@ from scipy import special
 
 from loadtest.statistics.blocks import interleaved, spread_of_sum
 from loadtest.statistics.dependence import dependent
-from loadtest.statistics.estimate import CONFIDENCE, Estimate, Interval
-from loadtest.statistics.quantiles import Times, interval_ranks, least_samples, percentile_rank
+from loadtest.statistics.estimate import CONFIDENCE, Estimate, Interval, Method
+from loadtest.statistics.quantiles import Times, interval_ranks, least_samples, percentile_rank, quantile_interval
 
 _LEAST_TAIL = 10
+_LEAST_BLOCK_TAIL = 5  # samples of a block on the rarer side of a percentile, for one of its own
 _NORMAL = float(special.ndtri((1 + CONFIDENCE) / 2))
 
 
@@ -55,18 +60,34 @@ def quantile_estimates(segments: Sequence[Times], shares: Sequence[float]) -> di
     estimates = {}
     for share in shares:
         value = ordered[percentile_rank(len(ordered), share)]
+        method: Method
         if independent:
-            ranks = interval_ranks(len(ordered), share)
+            interval, method = _ranked(ordered, interval_ranks(len(ordered), share)), "order statistics"
         else:
             worth = _worth(times, ordered, share, segments)
             ranks = None if worth is None else _scaled_ranks(len(ordered), share, worth)
+            interval, method = _ranked(ordered, ranks), "batch means"
+            if interval is None:
+                interval, method = _of_blocks(segments, share), "block percentiles"
         estimates[share] = Estimate(
             value=float(value),
-            interval=None if ranks is None else Interval(float(ordered[ranks[0]]), float(ordered[ranks[1]])),
-            method="" if ranks is None else "order statistics" if independent else "batch means",
+            interval=interval,
+            method="" if interval is None else method,
             enough=len(ordered) >= least_samples(share),
         )
     return estimates
+
+
+def _ranked(ordered: Times, ranks: tuple[int, int] | None) -> Interval | None:
+    return None if ranks is None else Interval(float(ordered[ranks[0]]), float(ordered[ranks[1]]))
+
+
+def _of_blocks(segments: Sequence[Times], share: float) -> Interval | None:
+    """Interval of the median of the blocks' own percentiles, where every block has enough samples for its own."""
+    filled = [np.sort(segment) for segment in segments if len(segment)]
+    if not interleaved(segments) or min(map(len, filled)) * min(share, 1 - share) < _LEAST_BLOCK_TAIL:
+        return None
+    return quantile_interval([float(one[percentile_rank(len(one), share)]) for one in filled])
 
 
 def mean_estimate(segments: Sequence[Times]) -> Estimate:

@@ -27,7 +27,7 @@ def stacked_times(series: Sequence[Series]) -> str:
     longest = max(sum(seconds for _, seconds in found.parts) for _, found in bars)
     across = LinearScale(0, longest, left, WIDTH - 84)
     frame = Frame(across, LinearScale(0, 1, bottom, _TOP))
-    parts = [frame.grid(milliseconds_ticks(across.ticks()), {}), *_key([found for _, found in bars], across.start)]
+    parts = [frame.grid(milliseconds_ticks(across.ticks()), {}), *_key([found for _, found in bars], 8)]
     for index, (name, found) in enumerate(bars):
         parts += _bar(name, found, across, _TOP + _STEP * index)
     parts.append(text(WIDTH - 84, bottom + 38, "mean service time, ms →", "axis", "end"))

@@ -75,11 +75,19 @@ def test_words_are_explained(digest: Digest) -> None:
 
 
 def test_banner_names_the_reason(digest: Digest) -> None:
-    page = render_page(digest)
+    page = render_page(replace(digest, report=msgspec.structs.replace(digest.report, search=None)))
     assert '<div class="banner"><b>INVALID</b>' in page
     assert "<b>onnxruntime gateway HTTP</b>, Closed loop, 1 in flight: sent 4.2 ms late at p99" in page
     assert page.count('<span class="badge">INVALID</span>') == 1
     assert "banner" not in render_page(make_digest(make_report(loads=ONE))).split("</style>")[1]
+
+
+def test_a_search_that_has_an_answer_is_valid_whatever_single_trials_were(digest: Digest) -> None:
+    assert digest.report.search is not None
+    assert "banner" not in render_page(digest).split("</style>")[1]
+    unanswered = msgspec.structs.replace(digest.report.search, low=0.0, high=None)
+    report = msgspec.structs.replace(digest.report, search=unanswered)
+    assert "banner" in render_page(replace(digest, report=report)).split("</style>")[1]
 
 
 def test_environment_is_told(digest: Digest) -> None:

@@ -134,3 +134,19 @@ def test_equal_times_have_an_interval_of_no_width() -> None:
 def test_empty_segments_do_not_matter() -> None:
     segments = [np.random.default_rng(number).exponential(size=200) for number in range(6)]
     assert quantile_estimates([*segments, np.empty(0)], [0.5]) == quantile_estimates(segments, [0.5])
+
+
+def test_blocks_that_differ_a_lot_have_the_interval_of_their_medians() -> None:
+    random = np.random.default_rng(5)
+    levels = [1.0, 2.0, 1.1, 2.1, 0.9, 1.9, 1.05, 2.05, 0.95, 1.95]
+    blocks = [level * random.lognormal(0, 0.01, size=30) for level in levels]
+    estimate = quantile_estimates(blocks, [0.5])[0.5]
+    medians = np.sort([np.sort(block)[14] for block in blocks])
+    assert estimate.method == "block percentiles"
+    assert estimate.interval == (medians[1], medians[8])
+
+
+def test_tails_of_short_blocks_have_none() -> None:
+    random = np.random.default_rng(5)
+    blocks = [level * random.lognormal(0, 0.01, size=30) for level in [1.0, 2.0] * 5]
+    assert quantile_estimates(blocks, [0.99])[0.99].interval is None
