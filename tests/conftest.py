@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.perf_analyzer import find_perf_analyzer
-from support.programs import find_browser
+from support.browser import find_browser
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of onnxruntime
 
@@ -34,7 +33,6 @@ REQUIREMENTS = {
     "needs_gpu": ("a CUDA device", _has_gpu),
     "needs_perf_analyzer": ("perf_analyzer on the search path or in $PERF_ANALYZER", find_perf_analyzer),
     "needs_browser": ("Chromium or Chrome on the search path", find_browser),
-    "needs_wrk": ("wrk on the search path", lambda: shutil.which("wrk")),
 }
 _not_run = {}
 

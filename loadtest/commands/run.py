@@ -117,7 +117,7 @@ def run(
         settings=settings,
         until=stop,
         error_limit=max_errors,
-        force=force,
+        force=force or bool(ray),  # what the workers' machines can do is not known here
     )
     carry_out(plan, how, work_of(engine, ray, output))
 

@@ -85,6 +85,7 @@ class FrameworksReport(Struct, frozen=True, kw_only=True):
         stolen_cpu: share of the machine's CPU time that the host gave to other guests meanwhile.
         verdict: one line a batch size; empty when fewer than two could be measured, or the run is not valid.
         invalid: why the numbers must not be trusted; empty when they may.
+        warnings: what lessens their worth without making them wrong.
     """
 
     model: str
@@ -100,3 +101,4 @@ class FrameworksReport(Struct, frozen=True, kw_only=True):
     frameworks: tuple[FrameworkResult, ...]
     verdict: str
     invalid: tuple[str, ...]
+    warnings: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ def run_frameworks(
         progress("")
         race.close()
     share = stolen.share()
-    results, invalid = judge(evaluate(race, batches), share)
+    judged = judge(evaluate(race, batches), share)
     return FrameworksReport(
         model=manifest.name,
         version=manifest.version,
@@ -63,9 +63,10 @@ def run_frameworks(
         environment=this_environment({f"{manifest.name}/{manifest.version}": manifest.checksums()}),
         stolen_cpu=share,
         interrupted=interrupted,
-        frameworks=results,
-        verdict="" if invalid else verdict(results, batches),
-        invalid=invalid,
+        frameworks=judged.results,
+        verdict="" if judged.invalid else verdict(judged.results, batches),
+        invalid=judged.invalid,
+        warnings=judged.warnings,
     )
 
 

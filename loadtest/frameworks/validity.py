@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,8 +20,23 @@ _LEVEL = 0.05
 _Tests = dict[tuple[str, int], Stationarity]
 
 
-def judge(results: Sequence[FrameworkResult], stolen_cpu: float) -> tuple[tuple[FrameworkResult, ...], tuple[str, ...]]:
-    """``results`` with what is known of their steadiness, and the reasons why they must not be trusted."""
+class Judgement(NamedTuple):
+    """What came of judging.
+
+    Attributes:
+        results: with what is known of their steadiness.
+        invalid: why they must not be trusted.
+        warnings: drifts. The frameworks took turns, so a drift of the machine hit all of them alike and leaves their
+            ratios right, whose intervals come from the rounds.
+    """
+
+    results: tuple[FrameworkResult, ...]
+    invalid: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def judge(results: Sequence[FrameworkResult], stolen_cpu: float) -> Judgement:
+    """Whether ``results`` can be trusted."""
     tests: _Tests = {
         (one.framework, at.batch): found
         for one in results
@@ -34,7 +50,13 @@ def judge(results: Sequence[FrameworkResult], stolen_cpu: float) -> tuple[tuple[
         )
         for one in results
     )
-    return judged, tuple(_reasons(judged, tests, stolen_cpu))
+    drifts = tuple(
+        f"{one.framework}, batch {at.batch}: {tests[one.framework, at.batch].reason}"
+        for one in judged
+        for at in one.batches
+        if at.steady is False
+    )
+    return Judgement(judged, tuple(_reasons(judged, stolen_cpu)), drifts)
 
 
 def _with_steadiness(result: BatchResult, found: Stationarity | None, tests: int) -> BatchResult:
@@ -44,7 +66,7 @@ def _with_steadiness(result: BatchResult, found: Stationarity | None, tests: int
     return msgspec.structs.replace(result, steady=found.steady or found.p_value >= _LEVEL / tests)
 
 
-def _reasons(results: Sequence[FrameworkResult], tests: _Tests, stolen_cpu: float) -> Iterator[str]:
+def _reasons(results: Sequence[FrameworkResult], stolen_cpu: float) -> Iterator[str]:
     if stolen_cpu > _MOST_STOLEN:
         yield f"the host gave {stolen_cpu:.1%} of the CPU time to other guests; at most {_MOST_STOLEN:.0%} is good"
     waits = [(one.framework, one.waited) for one in results if one.batches and one.waited is not None]
@@ -53,8 +75,5 @@ def _reasons(results: Sequence[FrameworkResult], tests: _Tests, stolen_cpu: floa
         yield f"other processes had the CPU for part of the time ({shares}); at most {_MOST_WAITED:.0%} is good"
     for one in results:
         for at in one.batches:
-            where = f"{one.framework}, batch {at.batch}"
             if at.warm_up is None:
-                yield f"{where}: the times never settled before the rounds began"
-            if at.steady is False:
-                yield f"{where}: {tests[one.framework, at.batch].reason}"
+                yield f"{one.framework}, batch {at.batch}: the times never settled before the rounds began"

@@ -100,6 +100,8 @@ def _notes(report: FrameworksReport) -> Iterator[Text]:
     for one in report.frameworks:
         if one.problem:
             yield Text(f"✗ {one.framework}: {one.problem}", style="red")
+    for warning in report.warnings:
+        yield Text(f"Warning: {warning}", style="yellow")
     for reason in report.invalid:
         yield Text(f"✗ INVALID: {reason}", style="bold red")
     if report.interrupted:

@@ -23,17 +23,17 @@ def outcome(frameworks: dict[str, list[list[int]]]) -> tuple[str, tuple[str, ...
     race = FakeRace()
     for framework, rounds in frameworks.items():
         race.add(framework, {1: rounds})
-    judged, invalid = judge([*race.evaluated(1).values()], 0.0)
-    return verdict(judged, (1,)), invalid
+    judged = judge([*race.evaluated(1).values()], 0.0)
+    return verdict(judged.results, (1,)), judged.warnings
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_difference_of_a_fifth_is_found(seed: int) -> None:
-    said, invalid = outcome(
+    said, warnings = outcome(
         {"PyTorch": times_us(12_000, 100 + seed), "ONNX Runtime": times_us(10_000, 200 + seed)},
     )
     assert said.startswith("Batch 1: ONNX Runtime is the fastest; PyTorch takes 1.")
-    assert invalid == ()
+    assert warnings == ()
 
 
 def test_equal_frameworks_are_told_apart_no_more_often_than_promised() -> None:
@@ -45,7 +45,7 @@ def test_equal_frameworks_are_told_apart_no_more_often_than_promised() -> None:
 
 
 def test_a_drift_is_found_and_still_no_difference_made_of_it() -> None:
-    said, invalid = outcome({"PyTorch": times_us(10_000, 1, drift=1.0), "Keras": times_us(10_000, 2, drift=1.0)})
+    said, warnings = outcome({"PyTorch": times_us(10_000, 1, drift=1.0), "Keras": times_us(10_000, 2, drift=1.0)})
     assert "no difference detected" in said
-    assert len(invalid) == 2
-    assert invalid[0].startswith("PyTorch, batch 1: the median rose by ")
+    assert len(warnings) == 2
+    assert warnings[0].startswith("PyTorch, batch 1: the median rose by ")
