@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.perf_analyzer import find_perf_analyzer
 from support.browser import find_browser
+from support.perf_analyzer import find_perf_analyzer
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of onnxruntime
 
