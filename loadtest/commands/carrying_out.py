@@ -76,28 +76,36 @@ def carry_out(plan: Plan, how: Reporting, work: Work | None = None) -> None:
     path = result_path(how.output, stem.replace("/", "-"))
     say_seeds(plan.settings.seeds)
     report = run_until_stopped(_calibrated(plan, work or _usual))
-    save_report(report, path)
     made = digest(report)
-    show(made, path, how)
+    say(made, how)  # first: a disk that is full by now must not cost the numbers
+    save_report(report, path)
+    write(made, path, how)
     end(made, how)
 
 
-def show(made: Digest, path: Path, how: Reporting) -> None:
-    """Print ``made`` and write its page and exports beside ``path``."""
-    page = path.with_suffix(".html")
-    save_page(made, page)
-    files = [path, page, *(file for form in how.exports for file in export(made, form, path))]
+def say(made: Digest, how: Reporting) -> None:
+    """Print ``made``."""
     costs = made.report.scenario == overhead.SCENARIO
     if how.as_json:
         document = msgspec.to_builtins(summary_document(made))
         if costs:
             document["overhead"] = msgspec.to_builtins(overhead.overheads(made.report))
         typer.echo(msgspec.json.encode(document).decode())
-    else:
-        out.print(report_tables(made))
-        if costs:
-            typer.echo(f"\n{overhead.markdown(made.report)}\n")
-    for file in files:
+        return
+    out.print(report_tables(made))
+    if costs:
+        typer.echo(f"\n{overhead.markdown(made.report)}\n")
+
+
+def write(made: Digest, path: Path, how: Reporting) -> None:
+    """Write the page and the exports of ``made`` beside the result file ``path``.
+
+    Raises:
+        ResultsError: the directory or the disk does not take one.
+    """
+    page = path.with_suffix(".html")
+    save_page(made, page)
+    for file in (path, page, *(file for form in how.exports for file in export(made, form, path))):
         err.print(f"Wrote {file}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from loadtest.commands import options as given
-from loadtest.commands.carrying_out import reporting, show
+from loadtest.commands.carrying_out import reporting, say, write
 from loadtest.commands.ending import ends_well, err, out
 from loadtest.report.compare_runs import Run, labels, runs_tables
 from loadtest.report.digest import digest
@@ -30,7 +30,9 @@ def report(
     """Print a saved result again and make its page anew; several results are laid over each other on one page."""
     if len(files) == 1:
         path = files[0]
-        show(digest(load_report(path)), path, reporting(path.parent, export, as_json))
+        made, how = digest(load_report(path)), reporting(path.parent, export, as_json)
+        say(made, how)
+        write(made, path, how)
         return
     runs = [Run(label, digest(load_report(path))) for label, path in zip(labels(files), files, strict=True)]
     save_overlay(runs, output)

@@ -16,6 +16,7 @@ from loadtest.distributed.merge import merge_blocks
 from loadtest.errors import BadSpec
 from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream, Offline
 from loadtest.measure.agreement import Outputs
+from loadtest.measure.result import result_of
 from loadtest.measure.settings import Settings
 from loadtest.measure.subject import Watch
 from loadtest.payloads.workload import Workload
@@ -131,18 +132,12 @@ class SharedSubject:
 
     def result(self) -> TargetResult:
         """What was measured so far."""
-        target = self.target
-        return TargetResult(
-            name=target.name,
-            backend=target.backend,
-            server=target.server,
-            via=target.via,
-            protocol=target.protocol,
-            wire=target.wire,
+        return result_of(
+            self.target,
+            self.blocks,
             problem=self.problem,
             largest_difference=self.largest_difference,
             first_payload=self._first_payload,
-            blocks=tuple(self.blocks),
         )
 
     async def _stop(self, measuring: asyncio.Future[list[Part | BaseException]]) -> None:

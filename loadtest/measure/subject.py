@@ -20,6 +20,7 @@ from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream
 from loadtest.measure.agreement import Outputs
 from loadtest.measure.answer_check import AnswerCheck, WrongAnswer
 from loadtest.measure.loading import Loading, block_seed, connections
+from loadtest.measure.result import result_of
 from loadtest.measure.settings import Settings, lead_in
 from loadtest.measure.share import WHOLE, Share
 from loadtest.payloads.workload import Workload
@@ -214,18 +215,12 @@ class Subject:
 
     def result(self) -> TargetResult:
         """What was measured so far."""
-        target = self.target
-        return TargetResult(
-            name=target.name,
-            backend=target.backend,
-            server=target.server,
-            via=target.via,
-            protocol=target.protocol,
-            wire=target.wire,
+        return result_of(
+            self.target,
+            self.blocks,
             problem=self.problem,
             largest_difference=self.largest_difference,
             first_payload=self._first_payload,
-            blocks=tuple(self.blocks),
         )
 
     def _open(self) -> Line:

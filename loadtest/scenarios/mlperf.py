@@ -10,6 +10,7 @@ import msgspec
 
 from loadtest.errors import Failed, Unusable
 from loadtest.load.loads import AnyLoad
+from loadtest.measure.result import result_of
 from loadtest.mlperf.engine import MlperfRun
 from loadtest.mlperf.job import Job, Outcome
 from loadtest.mlperf.scenario import LoadGenSettings, scenario_of
@@ -17,7 +18,7 @@ from loadtest.mlperf.system import TargetSystem
 from loadtest.progress import Progress
 from loadtest.results.block import Block
 from loadtest.results.mlperf import MlperfResult
-from loadtest.results.report import Report, TargetResult
+from loadtest.results.report import Report
 from loadtest.scenarios.plan import Plan
 from loadtest.scenarios.reporting import Record
 
@@ -73,16 +74,7 @@ class _Tests:
 
     def report(self, *, interrupted: bool) -> Report:
         """What was measured so far."""
-        target = TargetResult(
-            name=self._target.name,
-            backend=self._target.backend,
-            server=self._target.server,
-            via=self._target.via,
-            protocol=self._target.protocol,
-            wire=self._target.wire,
-            problem=self._problem,
-            blocks=tuple(self._blocks),
-        )
+        target = result_of(self._target, self._blocks, problem=self._problem)
         report = self._record.report([target], interrupted=interrupted)
         return msgspec.structs.replace(report, mlperf=tuple(self._results))
 

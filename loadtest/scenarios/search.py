@@ -85,7 +85,7 @@ async def search(plan: Plan, slo: Slo, limits: Limits, *, progress: Progress, wa
                 slo,
                 target=target.name,
                 seed=plan.settings.seeds.arrivals,
-                limits=_below_ceiling(limits, plan, target.protocol),
+                limits=below_ceiling(limits, plan, target.protocol),
             )
         finally:
             progress("")
@@ -106,7 +106,7 @@ def _answer(found: SearchResult) -> float:
     return found.low or min(trial.rate for trial in found.trials)
 
 
-def _below_ceiling(limits: Limits, plan: Plan, transport: str) -> Limits:
+def below_ceiling(limits: Limits, plan: Plan, transport: str) -> Limits:
     """Above a share of the tester's own ceiling its numbers would be the tester's."""
     if plan.force:
         return limits

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.errors import ResultsError
 from model_store.store import ModelStore
 
 Invoke = Callable[..., Any]
@@ -150,6 +151,18 @@ def test_unwritable_output(loadtest: Invoke, tmp_path: Path) -> None:
     result = loadtest("compare", "tiny", "--output", str(tmp_path / "file" / "x"))
     assert result.exit_code == 2
     assert "cannot write results to" in result.stderr
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_numbers(loadtest: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(report: object, path: Path) -> None:
+        raise ResultsError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("loadtest.commands.carrying_out.save_report", full)
+    result = loadtest(*ONE, "--concurrency", "1")
+    assert result.exit_code == 2
+    assert "onnxruntime" in result.stdout
+    assert "req/s" in result.stdout
+    assert "No space left on device" in result.stderr
 
 
 def test_report_of_a_file_that_is_none(loadtest: Invoke, tmp_path: Path) -> None:
