@@ -193,27 +193,26 @@ async def _tfs_grpc(target, model, given, fill):
     return Tensor(name, Datatype(datatype), shape, output.tensor_content or _from_typed(output, datatype))
 
 
+def _packed(proto, field):
+    """``field`` of ``proto`` alone on the wire, where it is packed as the raw form is.
+
+    As Python's numbers, which ``MergeFrom`` makes of them too, a signalling NaN would become a quiet one.
+    """
+    alone = type(proto)()
+    alone.CopyFrom(proto)
+    for described, _ in proto.ListFields():
+        if described.name != field:
+            alone.ClearField(described.name)
+    return alone.SerializeToString()
+
+
 def _from_typed(proto, datatype):
     """The raw form of the typed field, in which TensorFlow Serving answers."""
     field, itemsize = TF_VALUES[datatype], Datatype(datatype).itemsize
     given = getattr(proto, field)
     if datatype in ("FP32", "FP64", "BOOL"):
-        # From the wire, where it is packed as the raw form is: as Python's numbers all NaN would be one.
-        packed = type(proto)()
-        getattr(packed, field).MergeFrom(given)
-        return packed.SerializeToString()[-len(given) * itemsize :] if given else b""
+        return _packed(proto, field)[-len(given) * itemsize :] if given else b""
     return np.array(given, "<u2" if datatype in ("FP16", "BF16") else NUMPY_DTYPE[Datatype(datatype)]).tobytes()
-
-
-def _typed(output, datatype):
-    """The raw bytes of a typed field; floats as they are on the wire, since Python's would lose which NaN it was."""
-    found = getattr(output, TF_VALUES[datatype])
-    if datatype in ("FP32", "FP64"):
-        alone = type(output)()
-        getattr(alone, TF_VALUES[datatype]).MergeFrom(found)
-        wire, size = alone.SerializeToString(), len(found) * NUMPY_DTYPE[datatype].itemsize
-        return wire[len(wire) - size :]
-    return np.array(list(found), "<u2" if datatype in ("FP16", "BF16") else NUMPY_DTYPE[datatype]).tobytes()
 
 
 async def tfs_grpc(target, model, given):
