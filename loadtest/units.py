@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loadtest.statistics.estimate import Interval
 
 MISSING = "–"
@@ -37,3 +39,9 @@ def percent(share: float) -> str:
 def percentile_name(share: float) -> str:
     """Such as p50 or p99.9."""
     return f"p{share * 100:g}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Such as ``a, b and c``."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

@@ -16,7 +16,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 def main() -> None:
     """Run the ``main`` of the module that the first argument names, with the other arguments as its own."""
-    _die_with_parent()
+    die_with_parent()
     module = sys.argv[1]
     sys.argv[:2] = [module]
     status = 0
@@ -32,8 +32,8 @@ def main() -> None:
     os._exit(status)  # a thread that a user's code started would keep the process for ever
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the build is killed, even by SIGKILL."""
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent is killed, even by SIGKILL and in the midst of a long call."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

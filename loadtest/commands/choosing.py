@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -97,9 +97,9 @@ def _check_models(models: str, stack: StackState) -> None:
             raise StackError(f"the running stack does not serve {share.name!r}; it serves {served}")
 
 
-def _names(option: str, text: str, known: Iterable[str]) -> list[str]:
+def _names(option: str, text: str, known: Collection[str]) -> list[str]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
-        if name not in list(known):
+        if name not in known:
             raise BadSpec(f"{option}: {name!r} is not known; there are {', '.join(known)}")
     return names

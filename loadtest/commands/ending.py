@@ -20,7 +20,6 @@ from model_store.errors import ModelMissing, StoreError
 
 # What was measured is not acceptable; what was asked cannot be done; the numbers are not valid; stopped by Ctrl-C.
 FAILURE, USAGE, INVALID, INTERRUPTED = 1, 2, 3, 130
-EXIT_CODES = "0 good, 1 a target or a limit failed, 2 wrong use, 3 INVALID, 130 after Ctrl-C"
 T = TypeVar("T")
 P = ParamSpec("P")
 

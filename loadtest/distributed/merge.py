@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from loadtest.results.block import Block, Health, IntArray, ServerTimes, pack, unpack
+from loadtest.results.block import Block, Health, IntArray, ServerTimes, add_server_times, pack, unpack
 
 
 def merge_blocks(blocks: Sequence[Block]) -> Block:
@@ -75,10 +75,4 @@ def _merge_source(left: ServerTimes, right: ServerTimes) -> ServerTimes:
     """Each worker has its own answers' ``Server-Timing``; a server's counters show the load of all to every worker."""
     if left.total is None or right.total is None:
         return max(left, right, key=lambda part: part.requests)
-    parts = dict.fromkeys((*left.seconds, *right.seconds))
-    return ServerTimes(
-        source=left.source,
-        requests=left.requests + right.requests,
-        seconds={part: left.seconds.get(part, 0.0) + right.seconds.get(part, 0.0) for part in parts},
-        total=left.total + right.total,
-    )
+    return add_server_times(left, right)

@@ -16,12 +16,11 @@ from loadtest.distributed.merge import merge_blocks
 from loadtest.errors import BadSpec
 from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream, Offline
 from loadtest.measure.agreement import Outputs
-from loadtest.measure.result import result_of
+from loadtest.measure.measured import MeasuredTarget
 from loadtest.measure.settings import Settings
 from loadtest.measure.subject import Watch
 from loadtest.payloads.workload import Workload
 from loadtest.results.block import Block
-from loadtest.results.report import TargetResult
 from loadtest.targets.target import Target
 
 # Time in ns between an order and its start: by then it must have reached every worker.
@@ -45,26 +44,21 @@ def check_shareable(load: AnyLoad, workers: int) -> None:
             raise BadSpec(f"load {load.spec!r} cannot be shared by {workers} workers: at least one for each is needed")
 
 
-class SharedSubject:
+class SharedSubject(MeasuredTarget):
     """One target under measurement. A ``problem`` ends its part in the experiment."""
 
     def __init__(
         self, target: Target, workload: Workload, settings: Settings, workers: RayWorkers, first_payload: int = 0
     ) -> None:
-        self.target = target
-        self.workload = workload
-        self.problem = target.problem
-        self.largest_difference: float | None = None
-        self.blocks: list[Block] = []
+        super().__init__(target, workload, first_payload)
         self._workers = workers
-        self._first_payload = first_payload
         self._key: Key = (target.name, first_payload)
         bound = max(settings.most_in_flight // max(len(workers.workers), 1), 1)
         self._settings = replace(settings, most_in_flight=bound)
 
     async def interview(self) -> tuple[Outputs, ...]:
         """Every worker learns the answers to all payloads; those of the first, none and a problem when one fails."""
-        answers = await self._workers.call("prepare", self.target, self.workload, self._settings, self._first_payload)
+        answers = await self._workers.call("prepare", self.target, self.workload, self._settings, self.first_payload)
         if self._find_lost(answers):
             return ()
         for worker, (_, problem) in zip(self._workers.workers, answers, strict=True):
@@ -116,10 +110,6 @@ class SharedSubject:
             await self._stop(measuring)
             raise
 
-    def is_void(self, load: AnyLoad) -> bool:
-        """Whether a block of ``load`` must not be used."""
-        return any(block.void for block in self.blocks if block.load == load.spec)
-
     async def disconnect(self) -> None:
         """Close every connection; the next block opens new ones."""
         self._find_lost(await self._workers.call("disconnect", self._key))
@@ -129,16 +119,6 @@ class SharedSubject:
         answers = await self._workers.call("reappear", self._key)
         if not self._find_lost(answers):
             self.problem = next(filter(None, answers), "")
-
-    def result(self) -> TargetResult:
-        """What was measured so far."""
-        return result_of(
-            self.target,
-            self.blocks,
-            problem=self.problem,
-            largest_difference=self.largest_difference,
-            first_payload=self._first_payload,
-        )
 
     async def _stop(self, measuring: asyncio.Future[list[Part | BaseException]]) -> None:
         try:

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Have this process killed when its parent is, even in the midst of a hanging inference."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def print_to(log: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from loadtest.frameworks.evaluation import fastest
 from loadtest.frameworks.results import FrameworkResult
 from loadtest.statistics.estimate import Estimate
+from loadtest.units import listed
 
 
 def verdict(results: Sequence[FrameworkResult], batches: Sequence[int]) -> str:
@@ -26,7 +27,7 @@ def _line(results: Sequence[FrameworkResult], batch: int) -> str:
     even = [framework for framework, ratio in ordered if not _slower(ratio)]
     slower = [(framework, ratio) for framework, ratio in ordered if _slower(ratio)]
     first = (
-        f"no difference detected between {_and([best.framework, *even])}"
+        f"no difference detected between {listed([best.framework, *even])}"
         if even
         else f"{best.framework} is the fastest"
     )
@@ -50,7 +51,3 @@ def _slower(ratio: Estimate) -> bool:
 def _number(value: float) -> str:
     """Three significant digits at least, and no more than two decimals."""
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
-
-
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

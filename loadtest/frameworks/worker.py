@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from loadtest.frameworks.batches import input_batches
 from loadtest.frameworks.contestants import Opener
-from loadtest.frameworks.process import die_with_parent, memory_peak, print_to, waited
+from loadtest.frameworks.process import memory_peak, print_to, waited
 from model_store.engines import Engine
 from model_store.errors import StoreError
 from model_store.manifest import load_manifest
+from model_store.step_process import die_with_parent
 from model_store.store import StoredModel
 
 Array = npt.NDArray[np.generic]

@@ -26,6 +26,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag_field="load", forbid_u
         """For people, such as ``Closed loop, 8 in flight``."""
         raise NotImplementedError
 
+    @property
+    def peak_rate(self) -> float | None:
+        """The most requests a second that are asked for; None where answers or a file decide."""
+        return None
+
 
 class ClosedLoop(Load, frozen=True, kw_only=True, tag="closed"):
     """``concurrency`` callers, each of which sends its next request when the answer to the last is there."""
@@ -77,6 +82,10 @@ class Constant(OpenLoop, frozen=True, kw_only=True, tag="constant"):
     def title(self) -> str:
         return f"Open loop, {self.rate:,.4g} requests/s (constant)"
 
+    @property
+    def peak_rate(self) -> float:
+        return self.rate
+
 
 class Poisson(OpenLoop, frozen=True, kw_only=True, tag="poisson"):
     """Independent arrivals, ``rate`` a second in the mean."""
@@ -91,6 +100,10 @@ class Poisson(OpenLoop, frozen=True, kw_only=True, tag="poisson"):
     def title(self) -> str:
         name = f"{self.mlperf} (MLPerf)" if self.mlperf else "Open loop"
         return f"{name}, {self.rate:,.4g} requests/s (Poisson)"
+
+    @property
+    def peak_rate(self) -> float:
+        return self.rate
 
 
 class Bursts(OpenLoop, frozen=True, kw_only=True, tag="bursts"):
@@ -107,6 +120,10 @@ class Bursts(OpenLoop, frozen=True, kw_only=True, tag="bursts"):
     def title(self) -> str:
         return f"Open loop, {self.rate:,.4g} requests/s in bursts of {self.size}"
 
+    @property
+    def peak_rate(self) -> float:
+        return self.rate
+
 
 class Steps(OpenLoop, frozen=True, kw_only=True, tag="steps"):
     """Poisson arrivals whose rate goes through ``rates``, each for an equal share of the time."""
@@ -120,6 +137,10 @@ class Steps(OpenLoop, frozen=True, kw_only=True, tag="steps"):
     @property
     def title(self) -> str:
         return f"Open loop, steps of {', '.join(f'{rate:,.4g}' for rate in self.rates)} requests/s (Poisson)"
+
+    @property
+    def peak_rate(self) -> float:
+        return max(self.rates)
 
 
 class Ramp(OpenLoop, frozen=True, kw_only=True, tag="ramp"):
@@ -135,6 +156,10 @@ class Ramp(OpenLoop, frozen=True, kw_only=True, tag="ramp"):
     @property
     def title(self) -> str:
         return f"Open loop, ramp from {self.first:,.4g} to {self.last:,.4g} requests/s (Poisson)"
+
+    @property
+    def peak_rate(self) -> float:
+        return max(self.first, self.last)
 
 
 class Trace(OpenLoop, frozen=True, kw_only=True, tag="trace"):

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from loadtest.load.loads import AnyLoad, Bursts, Constant, Offline, OpenLoop, Poisson, Ramp, Steps, Trace
+from loadtest.load.loads import AnyLoad, Offline, OpenLoop, Ramp, Steps, Trace
 from loadtest.measure.summary import Gate
 from loadtest.units import milliseconds, percent
 
@@ -132,19 +132,6 @@ def warnings_of(facts: Facts) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def peak_rate(load: AnyLoad) -> float | None:
-    """The most requests a second that ``load`` asks for; None where answers or a file decide."""
-    match load:
-        case Constant(rate=rate) | Poisson(rate=rate) | Bursts(rate=rate):
-            return rate
-        case Steps(rates=rates):
-            return max(rates)
-        case Ramp(first=first, last=last):
-            return max(first, last)
-        case _:
-            return None
-
-
 def _is_scheduled(load: AnyLoad) -> bool:
     """Whether a schedule says when each request is sent."""
     return isinstance(load, OpenLoop) and not isinstance(load, Offline)
@@ -257,7 +244,7 @@ def _rate(facts: Facts) -> float:
     """Requests a second that the generator had to make."""
     if not _is_scheduled(facts.load):
         return facts.throughput
-    return peak_rate(facts.load) or facts.offered / max(facts.seconds, 1e-9)
+    return facts.load.peak_rate or facts.offered / max(facts.seconds, 1e-9)
 
 
 def _send_lag_sentence(facts: Facts) -> str:

@@ -13,7 +13,6 @@ from loadtest.generator.loops import OFFLINE_IN_FLIGHT, ClosedLoopRun, MultiStre
 from loadtest.generator.recorder import Recorder
 from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream, Offline, OpenLoop
 from loadtest.load.schedule import with_lead_in
-from loadtest.measure.gates import peak_rate
 from loadtest.measure.share import WHOLE, Share
 
 # Connections an open loop starts with: at least the first, and enough for all that is due in the second (s). Opening
@@ -83,4 +82,4 @@ def connections(load: AnyLoad, most_in_flight: int) -> int:
         return load.streams
     if isinstance(load, Offline):
         return OFFLINE_IN_FLIGHT
-    return min(max(round((peak_rate(load) or 0.0) * _HICCUP), _LEAST_CONNECTIONS), most_in_flight)
+    return min(max(round((load.peak_rate or 0.0) * _HICCUP), _LEAST_CONNECTIONS), most_in_flight)

@@ -8,11 +8,11 @@ import numpy as np
 
 from loadtest.clock import NS
 from loadtest.results.block import Block, unpack
+from loadtest.statistics.blocks import LEAST_BLOCKS
 from loadtest.statistics.estimate import Estimate
 from loadtest.statistics.series import mean_estimate
 
-# Fewer blocks than this are cut into slices, so that the rate has an interval.
-_BLOCKS = 6
+# Fewer blocks than have an interval of their own are cut into so many slices.
 _SLICES = 20
 
 
@@ -29,9 +29,9 @@ def throughput(blocks: Sequence[Block]) -> Estimate | None:
     seconds = sum(block.window_seconds for block in blocks)
     if not seconds:
         return None
-    rates = [_slice_rates(block, 1 if len(blocks) >= _BLOCKS else _SLICES) for block in blocks]
+    rates = [_slice_rates(block, 1 if len(blocks) >= LEAST_BLOCKS else _SLICES) for block in blocks]
     value = sum(float(rate.mean()) * block.window_seconds for rate, block in zip(rates, blocks, strict=True)) / seconds
-    estimate = mean_estimate([np.concatenate(rates)])
+    estimate = mean_estimate(rates)
     return Estimate(value=value, interval=estimate.interval, method=estimate.method, enough=True)
 
 

@@ -18,14 +18,14 @@ from loadtest.generator.loops import ClosedLoopRun
 from loadtest.generator.recorder import Recorder
 from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream
 from loadtest.measure.agreement import Outputs
-from loadtest.measure.answer_check import AnswerCheck, WrongAnswer
+from loadtest.measure.answer_check import AnswerCheck
+from loadtest.measure.interview import interview
 from loadtest.measure.loading import Loading, block_seed, connections
-from loadtest.measure.result import result_of
+from loadtest.measure.measured import MeasuredTarget
 from loadtest.measure.settings import Settings, lead_in
 from loadtest.measure.share import WHOLE, Share
 from loadtest.payloads.workload import Workload
 from loadtest.results.block import Block, Health, failure_counts
-from loadtest.results.report import TargetResult
 from loadtest.server_times.probe import probe_of
 from loadtest.server_times.snapshot import Snapshot, difference
 from loadtest.server_times.timing import TimingSum
@@ -46,7 +46,7 @@ _LOOK_AGAIN = 0.2
 Watch = Callable[[Recorder], None]
 
 
-class Subject:
+class Subject(MeasuredTarget):
     """One target under measurement. A ``problem`` ends its part in the experiment."""
 
     def __init__(
@@ -58,13 +58,8 @@ class Subject:
         lag_clock: Clock,
         first_payload: int = 0,
     ) -> None:
-        self.target = target
-        self.workload = workload
-        self.problem = target.problem
-        self.largest_difference: float | None = None
-        self.blocks: list[Block] = []
+        super().__init__(target, workload, first_payload)
         self.settings = settings
-        self._first_payload = first_payload
         self._clock = clock
         self._lag = LoopLag(lag_clock)
         self._order = workload.order(settings.seeds.samples).tolist()
@@ -75,23 +70,17 @@ class Subject:
 
     async def interview(self) -> tuple[Outputs, ...]:
         """The target's answers to all payloads; empty, and a problem, when it does not give them."""
-        answers = []
         try:
-            client = self._open().client
-            await client.connect(1)
-            for payload in range(len(self.workload.payloads)):
-                call = await ask(client, payload, self._clock)
-                if call.failure:
-                    self.problem = f"{call.failure}: {call.detail}" if call.detail else call.failure
-                    return ()
-                answers.append(self._check.learn(payload, call.body, call.header_length))
-        except (ConnectError, LoadTestError) as error:
+            return await interview(
+                self._open().client,
+                self._check,
+                payloads=len(self.workload.payloads),
+                connections=1,
+                clock=self._clock,
+            )
+        except LoadTestError as error:
             self.problem = str(error)
             return ()
-        except WrongAnswer as wrong:
-            self.problem = f"wrong answer: {wrong}"
-            return ()
-        return tuple(answers)
 
     async def warm_up(self, concurrency: int) -> None:
         """Put load on the target that is not kept, until its times have settled."""
@@ -185,10 +174,6 @@ class Subject:
             self._keep(block, recorder)
         return block
 
-    def is_void(self, load: AnyLoad) -> bool:
-        """Whether the target failed to keep up with ``load``."""
-        return any(block.void for block in self.blocks if block.load == load.spec)
-
     async def disconnect(self) -> None:
         """Close every connection; the next block opens new ones."""
         if self._line is not None:
@@ -212,16 +197,6 @@ class Subject:
                 self.problem = f"does not answer after the restart: {failure}"
                 return
             await asyncio.sleep(_LOOK_AGAIN)
-
-    def result(self) -> TargetResult:
-        """What was measured so far."""
-        return result_of(
-            self.target,
-            self.blocks,
-            problem=self.problem,
-            largest_difference=self.largest_difference,
-            first_payload=self._first_payload,
-        )
 
     def _open(self) -> Line:
         """The encoded payloads, ready to be sent; made once, and only for a target that can be asked."""

@@ -12,7 +12,7 @@ from loadtest.load.loads import AnyLoad, Bursts, ClosedLoop, Constant, MultiStre
 from loadtest.measure.gates import Facts, gates_of, warnings_of
 from loadtest.measure.rates import throughput
 from loadtest.measure.summary import SHARES, Gate, Row, Times
-from loadtest.results.block import Block, Columns, IntArray, ServerTimes, failure_counts
+from loadtest.results.block import Block, Columns, IntArray, ServerTimes, add_server_times, failure_counts
 from loadtest.results.report import PayloadEntry, Report, TargetResult
 from loadtest.statistics.convergence import converged, parse_until
 from loadtest.statistics.quantiles import percentile
@@ -192,16 +192,5 @@ def _summed(blocks: Sequence[Block]) -> tuple[ServerTimes, ...]:
     """The blocks' server times, added up for each source."""
     sums: dict[str, ServerTimes] = {}
     for one in (times for block in blocks for times in block.server_times):
-        sums[one.source] = _add(sums[one.source], one) if one.source in sums else one
+        sums[one.source] = add_server_times(sums[one.source], one) if one.source in sums else one
     return tuple(sums.values())
-
-
-def _add(left: ServerTimes, right: ServerTimes) -> ServerTimes:
-    parts = dict.fromkeys((*left.seconds, *right.seconds))
-    total = left.total + right.total if left.total is not None and right.total is not None else None
-    return ServerTimes(
-        source=left.source,
-        requests=left.requests + right.requests,
-        seconds={part: left.seconds.get(part, 0.0) + right.seconds.get(part, 0.0) for part in parts},
-        total=total,
-    )

@@ -8,7 +8,7 @@ ratio, by Student's quantiles, from which they were made). A difference is detec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,7 @@ from loadtest.results.block import Struct
 from loadtest.statistics.blocks import LEAST_BLOCKS
 from loadtest.statistics.estimate import CONFIDENCE, Estimate, Interval
 from loadtest.statistics.ratios import ratio_of_quantiles, ratio_of_rates
+from loadtest.units import listed
 
 Metric = Literal["p50", "p99", "throughput"]
 
@@ -80,14 +81,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
     def sentences(self) -> tuple[str, ...]:
         """The whole verdict in words; the reasons for what is left out stand among the notes."""
         told = tuple(metric.sentence for metric in self.metrics)
-        return (*told, f"Not compared: {_listed([*self.left_out])}") if self.left_out else told
+        return (*told, f"Not compared: {listed([*self.left_out])}") if self.left_out else told
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
     """Compare the targets of ``rows``, all under one load."""
     left_out = {row.name: reason for row in rows if (reason := _unfit(row))}
     fit = [row for row in rows if row.name not in left_out]
-    compared = (_compare(measure, fit) for measure in _measures(fit))
+    rounds = {row.name: _rounds(row) for row in fit}
+    compared = (_compare(measure, fit, rounds) for measure in _measures(fit))
     metrics = tuple(metric for metric in compared if metric is not None)
     return Verdict(
         load=rows[0].load.spec if rows else "",
@@ -103,6 +105,10 @@ class _Measured:
 
     rate: float
     times: npt.NDArray[np.float64]
+
+
+# Blocks by restart and repetition.
+_Rounds = dict[tuple[int, int], _Measured]
 
 
 @dataclass(slots=True, frozen=True)
@@ -126,40 +132,40 @@ def _measures(rows: Sequence[Row]) -> list[_Measure]:
     return measures
 
 
-def _compare(measure: _Measure, rows: Sequence[Row]) -> MetricVerdict | None:
+def _compare(measure: _Measure, rows: Sequence[Row], rounds: Mapping[str, _Rounds]) -> MetricVerdict | None:
     values = {row.name: (value, row) for row in rows if (value := measure.value(row)) is not None}
     if len(values) < 2:
         return None
     ordered = sorted(values.values(), key=lambda entry: entry[0], reverse=measure.more_is_better)
-    best, *others = (row for _, row in ordered)
+    best, *others = (row.name for _, row in ordered)
     pairs = len(values) * (len(values) - 1) // 2
-    comparisons = tuple(_against_best(measure, best, other, pairs) for other in others)
+    comparisons = tuple(_against_best(measure, best, other, rounds, pairs) for other in others)
     return MetricVerdict(
         metric=measure.metric,
-        best=best.name,
+        best=best,
         comparisons=comparisons,
-        sentence=_sentence(measure.metric, best.name, comparisons),
+        sentence=_sentence(measure.metric, best, comparisons),
     )
 
 
-def _against_best(measure: _Measure, best: Row, other: Row, pairs: int) -> Comparison:
-    ours, theirs = _paired(best, other)
+def _against_best(measure: _Measure, best: str, other: str, rounds: Mapping[str, _Rounds], pairs: int) -> Comparison:
+    ours, theirs = _paired(rounds[best], rounds[other])
     if len(ours) < LEAST_BLOCKS:
-        sentence = f"{len(ours)} paired blocks are too few to tell it from {other.name} ({LEAST_BLOCKS} are needed)"
-        return Comparison(target=other.name, ratio=None, blocks=len(ours), detected=False, sentence=sentence)
+        sentence = f"{len(ours)} paired blocks are too few to tell it from {other} ({LEAST_BLOCKS} are needed)"
+        return Comparison(target=other, ratio=None, blocks=len(ours), detected=False, sentence=sentence)
     found = measure.advantage(ours, theirs)
     if found.interval is None:
-        sentence = f"the paired blocks do not tell it from {other.name}"
-        return Comparison(target=other.name, ratio=None, blocks=len(ours), detected=False, sentence=sentence)
+        sentence = f"the paired blocks do not tell it from {other}"
+        return Comparison(target=other, ratio=None, blocks=len(ours), detected=False, sentence=sentence)
     low, high = interval = _simultaneous(found.value, found.interval, pairs, len(ours))
     ratio = Estimate(value=found.value, interval=interval, method=found.method, enough=found.enough)
     detected = low > 1
     if detected:
         as_good = "as much as" if measure.more_is_better else "as fast as"
-        sentence = f"{found.value:.3g} times ({low:.3g}–{high:.3g}) {as_good} {other.name}"
+        sentence = f"{found.value:.3g} times ({low:.3g}–{high:.3g}) {as_good} {other}"
     else:
-        sentence = _no_difference(best.name, [_equal(other.name, ratio)])
-    return Comparison(target=other.name, ratio=ratio, blocks=len(ours), detected=detected, sentence=sentence)
+        sentence = _no_difference(best, [_equal(other, ratio)])
+    return Comparison(target=other, ratio=ratio, blocks=len(ours), detected=detected, sentence=sentence)
 
 
 def _sentence(metric: Metric, best: str, comparisons: Sequence[Comparison]) -> str:
@@ -170,7 +176,7 @@ def _sentence(metric: Metric, best: str, comparisons: Sequence[Comparison]) -> s
     if equal:
         parts.append(_no_difference(best, equal))
     if unknown:
-        parts.append(f"too few paired blocks or times to tell {best} from {_listed(unknown)}")
+        parts.append(f"too few paired blocks or times to tell {best} from {listed(unknown)}")
     return f"{_TITLES[metric]}: {'; '.join(parts)}"
 
 
@@ -181,11 +187,11 @@ def _beaten(comparisons: Sequence[Comparison]) -> str:
     sentences = [one.sentence for one in told]
     if others:
         sentences.append(f"{min(others):.3g} to {max(others):.3g} times as good as the other {len(others)}")
-    return _listed(sentences)
+    return listed(sentences)
 
 
 def _no_difference(best: str, others: Sequence[str]) -> str:
-    return f"no difference detected between {best} and {_listed(others)}"
+    return f"no difference detected between {best} and {listed(others)}"
 
 
 def _equal(target: str, ratio: Estimate) -> str:
@@ -193,20 +199,13 @@ def _equal(target: str, ratio: Estimate) -> str:
     return f"{target} (ratio {ratio.value:.3g}{interval})"
 
 
-def _listed(words: Sequence[str]) -> str:
-    """Such as ``a, b and c``."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _paired(left: Row, right: Row) -> tuple[list[_Measured], list[_Measured]]:
+def _paired(ours: _Rounds, theirs: _Rounds) -> tuple[list[_Measured], list[_Measured]]:
     """The blocks of the rounds in which both gave good answers."""
-    ours, theirs = _rounds(left), _rounds(right)
     common = sorted(ours.keys() & theirs.keys())
     return [ours[key] for key in common], [theirs[key] for key in common]
 
 
-def _rounds(row: Row) -> dict[tuple[int, int], _Measured]:
+def _rounds(row: Row) -> _Rounds:
     """The row's blocks with good answers, without the warm-up, by restart and repetition."""
     blocks = [block for block in row.target.blocks if block.load == row.load.spec]
     columns, _ = settled_columns(blocks, row.load)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadtest.clients import ConnectError, ask
 from loadtest.clock import Clock
 from loadtest.errors import Failed
-from loadtest.measure.answer_check import AnswerCheck, WrongAnswer
+from loadtest.measure.answer_check import AnswerCheck
+from loadtest.measure.interview import interview
 from loadtest.mlperf.job import SystemUnderTest
 from loadtest.payloads.workload import Workload
-from loadtest.targets.line import Line, open_line
+from loadtest.targets.line import open_line
 from loadtest.targets.target import Target
 
 
@@ -37,20 +37,16 @@ class TargetSystem:
         line = open_line(self.target, self.workload, clock=clock, timeout=self.timeout)
         check = AnswerCheck(line.decode, self.workload, self.seed)
         try:
-            await line.client.connect(self.connections)
-            await self._learn(line, check, clock)
-        except ConnectError as error:
+            await interview(
+                line.client,
+                check,
+                payloads=len(self.workload.payloads),
+                connections=self.connections,
+                clock=clock,
+            )
+        except Failed as error:
             raise Failed(f"{self.target.name}: {error}") from None
-        except WrongAnswer as wrong:
-            raise Failed(f"{self.target.name}: wrong answer: {wrong}") from None
         return SystemUnderTest(line.client, check, check.sampled, self._library())
-
-    async def _learn(self, line: Line, check: AnswerCheck, clock: Clock) -> None:
-        for payload in range(len(self.workload.payloads)):
-            call = await ask(line.client, payload, clock)
-            if call.failure:
-                raise Failed(f"{self.target.name}: {call.failure} {call.detail}".rstrip())
-            check.learn(payload, call.body, call.header_length)
 
     def _library(self) -> tuple[int, ...]:
         """Every payload once; of unequal weights as many as a seeded draw gives, because LoadGen draws evenly."""

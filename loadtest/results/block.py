@@ -51,6 +51,18 @@ class ServerTimes(Struct, frozen=True, kw_only=True):
     total: float | None = None
 
 
+def add_server_times(left: ServerTimes, right: ServerTimes) -> ServerTimes:
+    """Both together: what one source says of the requests of ``left`` and of those of ``right``."""
+    parts = dict.fromkeys((*left.seconds, *right.seconds))
+    total = left.total + right.total if left.total is not None and right.total is not None else None
+    return ServerTimes(
+        source=left.source,
+        requests=left.requests + right.requests,
+        seconds={part: left.seconds.get(part, 0.0) + right.seconds.get(part, 0.0) for part in parts},
+        total=total,
+    )
+
+
 class Block(Struct, frozen=True, kw_only=True):
     """One target under one load. Times are relative to the start of its window and in ns, columns are packed int64.
 

@@ -10,13 +10,12 @@ import msgspec
 
 from loadtest.errors import Failed, Unusable
 from loadtest.load.loads import AnyLoad
-from loadtest.measure.result import result_of
+from loadtest.measure.measured import MeasuredTarget
 from loadtest.mlperf.engine import MlperfRun
 from loadtest.mlperf.job import Job, Outcome
 from loadtest.mlperf.scenario import LoadGenSettings, scenario_of
 from loadtest.mlperf.system import TargetSystem
 from loadtest.progress import Progress
-from loadtest.results.block import Block
 from loadtest.results.mlperf import MlperfResult
 from loadtest.results.report import Report
 from loadtest.scenarios.plan import Plan
@@ -57,16 +56,15 @@ class _Tests:
         self._directory = directory
         self._progress = progress
         self._record = Record(plan)
-        self._blocks: list[Block] = []
         self._results: list[MlperfResult] = []
-        ((self._target, self._workload),) = plan.subjects
-        self._problem = self._target.problem
+        ((target, workload),) = plan.subjects
+        self._measured = MeasuredTarget(target, workload)
 
     async def run(self) -> None:
         """Test until all is done or the target has a problem."""
         for load in self._plan.loads:
             for repetition in range(self._plan.settings.repetitions):
-                if self._problem:
+                if self._measured.problem:
                     return
                 self._record.add(load)
                 self._progress(f"{load.title}, LoadGen test {repetition + 1} of {self._plan.settings.repetitions}")
@@ -74,8 +72,7 @@ class _Tests:
 
     def report(self, *, interrupted: bool) -> Report:
         """What was measured so far."""
-        target = result_of(self._target, self._blocks, problem=self._problem)
-        report = self._record.report([target], interrupted=interrupted)
+        report = self._record.report([self._measured.result()], interrupted=interrupted)
         return msgspec.structs.replace(report, mlperf=tuple(self._results))
 
     async def _test(self, load: AnyLoad, repetition: int) -> None:
@@ -83,8 +80,8 @@ class _Tests:
         name = load.spec.replace(":", "-").replace("/", "-")
         job = Job(
             TargetSystem(
-                self._target,
-                self._workload,
+                self._measured.target,
+                self._measured.workload,
                 timeout=settings.timeout,
                 seed=settings.seeds.samples,
                 connections=_CONNECTIONS,
@@ -103,17 +100,17 @@ class _Tests:
         try:
             self._keep(load, repetition, await run.run())
         except Failed as error:
-            self._problem = str(error)
+            self._measured.problem = str(error)
         except asyncio.CancelledError:
             self._keep(load, repetition, run.outcome)
             raise
 
     def _keep(self, load: AnyLoad, repetition: int, outcome: Outcome) -> None:
         if outcome.block is not None:
-            self._blocks.append(outcome.block)
+            self._measured.blocks.append(outcome.block)
         self._results.append(
             MlperfResult(
-                target=self._target.name,
+                target=self._measured.target.name,
                 load=load.spec,
                 repetition=repetition,
                 summary=outcome.summary,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loadtest.errors import Unusable
 from loadtest.load.loads import AnyLoad, ClosedLoop, MultiStream, Trace
 from loadtest.load.schedule import due_times, natural_seconds
-from loadtest.measure.gates import CEILING_SHARE, peak_rate
+from loadtest.measure.gates import CEILING_SHARE
 from loadtest.measure.settings import Settings
 from loadtest.payloads.workload import Payload, Workload
 from loadtest.results.report import Calibration
@@ -95,4 +95,4 @@ def _peak_rate(load: AnyLoad) -> float:
     if isinstance(load, Trace):
         seconds = natural_seconds(load) or 1.0
         return len(due_times(load, seconds, 0)) / seconds
-    return peak_rate(load) or 0.0
+    return load.peak_rate or 0.0

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from loadtest.load.loads import AnyLoad
+from loadtest.payloads.workload import MeasuredModel
+from loadtest.results.environment import Environment
 from loadtest.results.machine import StolenTime, this_environment
 from loadtest.results.payload_entries import payload_entries
-from loadtest.results.report import Report, TargetResult
+from loadtest.results.report import PayloadEntry, Report, TargetResult
 from loadtest.scenarios.plan import Plan
 
 
-@dataclass(slots=True)
 class Record:
-    """What is known beside the blocks: since when, and under which loads."""
+    """What is known beside the blocks: since when, and under which ``loads``. A search asks for many reports of it."""
 
-    plan: Plan
-    loads: list[AnyLoad] = field(default_factory=list)
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    stolen: StolenTime = field(default_factory=StolenTime)
+    def __init__(self, plan: Plan) -> None:
+        self.loads: list[AnyLoad] = []
+        self._plan = plan
+        self._started = datetime.now(UTC)
+        self._stolen = StolenTime()
 
     def add(self, load: AnyLoad) -> None:
         """``load`` is put on now."""
@@ -29,14 +31,13 @@ class Record:
 
     def report(self, targets: Sequence[TargetResult], *, interrupted: bool = False) -> Report:
         """The report of the blocks that ``targets`` hold."""
-        plan, settings = self.plan, self.plan.settings
-        models = {(model.name, model.version): model for workload in plan.workloads for model in workload.models}
+        plan, settings, models = self._plan, self._plan.settings, self._models
         return Report(
             scenario=plan.scenario,
             model="+".join(dict.fromkeys(name for name, _ in models)),
             version="+".join(dict.fromkeys(version for _, version in models if version)),
-            payloads=tuple(entry for workload in plan.workloads for entry in payload_entries(workload)),
-            started=self.started.isoformat(timespec="seconds"),
+            payloads=self._payloads,
+            started=self._started.isoformat(timespec="seconds"),
             seconds=settings.seconds,
             until=plan.until.spec if plan.until else "",
             seeds=settings.seeds,
@@ -45,11 +46,24 @@ class Record:
             error_limit=plan.error_limit,
             forced=plan.force,
             interrupted=interrupted,
-            stolen_cpu=self.stolen.share(),
-            environment=this_environment(
-                {f"{name}/{version}": model.checksums for (name, version), model in models.items() if model.checksums}
-            ),
+            stolen_cpu=self._stolen.share(),
+            environment=self._environment,
             calibrations=tuple(plan.calibrations),
             loads=tuple(self.loads),
             targets=tuple(targets),
         )
+
+    @cached_property
+    def _models(self) -> dict[tuple[str, str], MeasuredModel]:
+        """Each model once, by name and version."""
+        found = (model for workload in self._plan.workloads for model in workload.models)
+        return {(model.name, model.version): model for model in found}
+
+    @cached_property
+    def _payloads(self) -> tuple[PayloadEntry, ...]:
+        return tuple(entry for workload in self._plan.workloads for entry in payload_entries(workload))
+
+    @cached_property
+    def _environment(self) -> Environment:
+        named = {f"{name}/{version}": model.checksums for (name, version), model in self._models.items()}
+        return this_environment({name: checksums for name, checksums in named.items() if checksums})

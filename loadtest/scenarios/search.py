@@ -24,8 +24,6 @@ from loadtest.search.attempt import Attempt, SearchStopped, attempt_of
 from loadtest.search.highest_rate import Limits, find_highest_rate
 from loadtest.slo import Slo
 
-_WARM_UP_CALLERS = 4
-
 
 class _Trials:
     """Measures single rates for the search, and keeps every block."""
@@ -78,7 +76,7 @@ async def search(plan: Plan, slo: Slo, limits: Limits, *, progress: Progress, wa
             if subject.problem:
                 raise Failed(f"{target.name}: {subject.problem}")
             progress("Warming up")
-            await subject.warm_up(_WARM_UP_CALLERS)
+            await subject.warm_up(plan.most_callers)
             trials = _Trials(subject, record, slo, progress, watcher)
             found = await find_highest_rate(
                 trials.measure,

@@ -12,20 +12,22 @@ Values are exact: the percentile, or mean, of all samples merged. Intervals depe
 - Means always have batch means with Student's t.
 
 Where the blocks of an interleaved experiment differ so much that their samples are worth too few for that, but each has
-enough for a percentile of its own, the interval is that of the median of those (``block percentiles``): exact for
-blocks that share nothing, whatever they hold.
+enough for a percentile of its own, the interval is that of the median of those (``block percentiles``). It is wide: for
+medians of 6 to 10 blocks whose levels were drawn at random it covered the merged median in 97 to 100 % of 1,500
+simulations.
 
 A run that was lucky in its tail has a tail percentile that is too low and, in its few clusters of slow requests, seems
 to have little dependence too. So in a continuous run samples are worth no more at a tail percentile than at the milder
 one whose tail is the square root (p90 for p99, p97 for p99.9), which is known better; and when they are worth fewer
 than 10 independent samples in the tail there, nothing is said, for whatever is said then is too narrow.
 
-In simulations a block bootstrap (expanded percentile interval, same blocks) covered the truth as often with 32 blocks
-and less often with 6 to 10 (90 to 95 %, batch means 93 to 97 %); it also needs a seed and a thousand resamples.
+A block bootstrap (expanded percentile interval, same blocks) of a few hundred simulations a case covered the truth as
+often with 32 blocks and less often with 6 to 10; it also needs a seed and a thousand resamples.
 
-Limits: batch means are right for long runs. Where samples are barely worth enough the interval of a tail percentile
-covers the truth in some 90 % of runs instead of 95 %. A drift within the run is no dependence but a failure of
-``loadtest.statistics.stationarity``.
+Limits: batch means are right for long runs. Where samples are barely worth enough, a tail percentile has an interval
+rather in the runs that look calm, and it covers less often: that of the p99 of an M/M/1 server at 80 % load in 92 % of
+the runs of 60,000 samples that have one, and in 76 % of the few of 40,000 (94 % of those of 200,000). A drift within
+the run is no dependence but a failure of ``loadtest.statistics.stationarity``.
 """
 
 from __future__ import annotations

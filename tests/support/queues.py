@@ -11,11 +11,16 @@ from loadtest.search.attempt import Attempt
 from loadtest.statistics.quantiles import least_samples, percentile
 
 
+def waits(gaps, services):
+    """Of requests that come ``gaps`` (one fewer) apart and are served one after the other."""
+    # The wait after n of them is the sum of all steps less the least such sum so far.
+    sums = np.concatenate(([0.0], np.cumsum(services[:-1] - gaps)))
+    return sums - np.minimum.accumulate(sums)
+
+
 def response_times(arrivals, services):
     """Of requests that arrive at ``arrivals`` (s) and are served one after the other."""
-    gains = services[:-1] - np.diff(arrivals)
-    walk = np.concatenate(([0.0], np.cumsum(gains)))
-    return walk - np.minimum.accumulate(walk) + services
+    return waits(np.diff(arrivals), services) + services
 
 
 class Queue:

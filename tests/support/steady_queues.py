@@ -8,6 +8,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 import numpy.typing as npt
 
+from support.queues import waits
+
 FloatArray = npt.NDArray[np.float64]
 
 _LEAD_IN = 5000  # customers before the first that is looked at: many times the queue's memory up to 90 % load
@@ -44,11 +46,8 @@ def md1_wait_quantile(load: float, share: float) -> float:
 
 
 def _waits(random: np.random.Generator, services: FloatArray, load: float) -> FloatArray:
-    """Lindley's recursion: the waits of customers that arrive by a Poisson process and need ``services``."""
-    gaps = random.exponential(1 / load, size=len(services))
-    # The wait after n customers is the sum of all steps less the least such sum so far.
-    sums = np.concatenate(([0.0], np.cumsum(services[:-1] - gaps[1:])))
-    return sums - np.minimum.accumulate(sums)
+    """The waits of customers that arrive by a Poisson process and need ``services``."""
+    return waits(random.exponential(1 / load, size=len(services))[1:], services)
 
 
 def _md1_share_below(wait: float, load: float) -> Decimal:

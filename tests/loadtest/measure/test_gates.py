@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from loadtest.load.loads import Bursts, ClosedLoop, Constant, MultiStream, Offline, Poisson, Ramp, Steps, Trace
-from loadtest.measure.gates import Facts, gates_of, peak_rate, warnings_of
+from loadtest.measure.gates import Facts, gates_of, warnings_of
 
 OPEN, CLOSED = Poisson(rate=1000.0), ClosedLoop(concurrency=8)
 EVERYWHERE = {"measured", "errors", "send lag", "generator CPU", "connection churn", "stolen CPU"}
@@ -205,4 +205,4 @@ def test_a_forced_rate_is_not_invalid():
     ],
 )
 def test_peak_rate(load, rate):
-    assert peak_rate(load) == rate
+    assert load.peak_rate == rate
