@@ -10,7 +10,7 @@ from loadtest.report.digest import LoadDigest
 from loadtest.results.report import Report
 from loadtest.results.search import SearchResult
 from loadtest.statistics.estimate import Estimate
-from loadtest.units import milliseconds, per_second, percent, percentile_name
+from loadtest.units import listed, milliseconds, per_second, percent, percentile_name
 
 # Above this share of the machine's CPU time, what else ran on the host is in the numbers.
 _STOLEN_CPU = 0.05
@@ -83,12 +83,15 @@ def highest_rate(found: SearchResult) -> str:
 
 
 def verdict_sentences(one: LoadDigest) -> Iterator[str]:
-    """The verdict in words, and why targets take no part where nothing else says so."""
+    """The verdict in words, which targets take no part, and why where nothing else says so."""
     yield from (_ended(metric.sentence) for metric in one.verdict.metrics)
     told = {row.name for row in one.rows if row.invalid or row.problem}
     for name, reason in one.verdict.left_out.items():
         if name not in told:
             yield f"Not compared: {name} ({reason})."
+    # The best of the others is not the best of all.
+    if one.verdict.metrics and (known := [name for name in one.verdict.left_out if name in told]):
+        yield f"Not compared, for the reasons that are given: {listed(known)}."
 
 
 def _invalid(rows: Sequence[Row]) -> Iterator[Note]:
