@@ -22,17 +22,8 @@ import structlog
 from gateway import __version__, config, config_backends
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
 from gateway.backends.health import HealthChecker
-from gateway.backends.oip import OIPBackend
-from gateway.backends.oip_grpc import OIPOverGRPC
-from gateway.backends.oip_http import OIPOverHTTP
-from gateway.backends.oip_transport import OIPTransport
-from gateway.backends.tfserving import TFServingBackend
-from gateway.backends.tfserving_control import TFServingControl
-from gateway.backends.tfserving_grpc import TFServingOverGRPC
-from gateway.backends.tfserving_rest import TFServingOverREST
-from gateway.backends.tfserving_transport import TFServingTransport
-from gateway.backends.torchserve import TorchServeBackend
 from gateway.config_file import ConfigError
+from gateway.connect import connect
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog
 from gateway.core.lifecycle import Lifecycle
@@ -44,10 +35,12 @@ from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.server import Server
 from gateway.frontends.shared_memory import SharedMemoryRegions
+from gateway.parity.watch import ParityWatch
 from gateway.repository import ModelRepository
 from gateway.stack import build_stack
 from gateway.telemetry.logs import LOGS
 from gateway.telemetry.metrics import GatewayMetrics
+from gateway.telemetry.parity_metrics import ParityMetrics
 from model_store.engines import open_engine
 from model_store.engines.capabilities import CAPABILITIES
 from model_store.manifest import verify_checksums
@@ -86,6 +79,9 @@ class App:
             settings, catalog, self._backends, self.metrics, self._checker, self._preparing
         )
         self._repository.open()
+        self._parity = ParityWatch(
+            ModelStore(settings.model_store), catalog, self._backends, ParityMetrics(self.metrics.registry)
+        )
         self._server = Server(
             name=settings.name,
             version=__version__,
@@ -133,6 +129,9 @@ class App:
             asyncio.create_task(self._check_health(grpc_server), name="health-checks"),
             asyncio.create_task(self._keep_learning(), name="learning"),
         ]
+        if settings.parity is not None:
+            parity = self._parity.run(settings.parity.interval, settings.parity.timeout)
+            watching.append(asyncio.create_task(parity, name="parity"))
         _settle_garbage_collector()
         on_ready(addresses)
 
@@ -199,43 +198,15 @@ def _settle_garbage_collector() -> None:
 
 
 def _build_backend(name: str, settings: config_backends.Backend, whole: config.GatewayConfig) -> Backend:
-    max_body = whole.limits.body_bytes
-    match settings:
-        case config_backends.TorchServeBackend():
-            return TorchServeBackend.from_config(name, settings, max_body=max_body)
-        case config_backends.TFServingBackend():
-            return _tfserving(name, settings, max_body)
-        case config_backends.OIPBackend():
-            return OIPBackend(name, _oip_transport(name, settings, max_body))
-        case config_backends.EmbeddedBackend():
-            return EmbeddedBackend(
-                name,
-                _engine_opener(name, settings, whole),
-                instances=settings.instances,
-                queue_size=settings.queue_size,
-                capabilities=CAPABILITIES[settings.engine],
-            )
-
-
-def _tfserving(name: str, settings: config_backends.TFServingBackend, max_body: int) -> TFServingBackend:
-    timeout = settings.timeout
-    transport: TFServingTransport
-    if settings.protocol == "rest":
-        transport = TFServingOverREST(name, settings.url or "", timeout=timeout, max_body=max_body)
-    else:
-        transport = TFServingOverGRPC(name, settings.grpc or "", timeout=timeout, max_body=max_body)
-    if settings.model_control is None:
-        return TFServingBackend(name, transport)
-    base_paths = settings.model_control.base_paths
-    control = TFServingControl(name, settings.grpc or "", base_paths, timeout=timeout, max_body=max_body)
-    return TFServingBackend(name, transport, control)
-
-
-def _oip_transport(name: str, settings: config_backends.OIPBackend, max_body: int) -> OIPTransport:
-    timeout = settings.timeout
-    if settings.protocol == "grpc":
-        return OIPOverGRPC(name, settings.grpc or "", timeout=timeout, max_body=max_body)
-    return OIPOverHTTP(name, settings.url or "", timeout=timeout, max_body=max_body, binary=settings.binary)
+    if not isinstance(settings, config_backends.EmbeddedBackend):
+        return connect(name, settings, max_body=whole.limits.body_bytes)
+    return EmbeddedBackend(
+        name,
+        _engine_opener(name, settings, whole),
+        instances=settings.instances,
+        queue_size=settings.queue_size,
+        capabilities=CAPABILITIES[settings.engine],
+    )
 
 
 def _engine_opener(

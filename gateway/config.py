@@ -51,6 +51,16 @@ class HealthConfig(Section):
     timeout: PositiveFloat = 2.0
 
 
+class ParityConfig(Section):
+    """The parity watch: every ``interval`` seconds each backend answers a sample of each model of the store.
+
+    The answers are held against those of the model's source; one check may take ``timeout`` seconds.
+    """
+
+    interval: PositiveFloat = 60.0
+    timeout: PositiveFloat = 10.0
+
+
 class DrainConfig(Section):
     """Shutdown: ``grace`` seconds unready but serving, then up to ``timeout`` seconds for what is in flight."""
 
@@ -90,6 +100,7 @@ class GatewayConfig(Section):
     limits: LimitsConfig = LimitsConfig()
     health: HealthConfig = HealthConfig()
     drain: DrainConfig = DrainConfig()
+    parity: ParityConfig | None = ParityConfig()
     control: ControlConfig = ControlConfig()
     default_timeout: PositiveFloat = 60.0
     shared_memory: bool = False

@@ -53,6 +53,11 @@ class StoredModel:
         """Real inputs by sample name: input name → array with a batch dimension of 1."""
         return {path.stem: self._tensors(path) for path in self.sample_files()}
 
+    def answers(self) -> dict[str, Mapping[str, Array]]:
+        """What the model's source answered to the samples, by sample name: output name → array; empty if not kept."""
+        files = {path.stem: self.directory / "reference" / f"sample-{path.stem}.npz" for path in self.sample_files()}
+        return {name: dict(np.load(path, allow_pickle=False)) for name, path in files.items() if path.is_file()}
+
     def sample_files(self) -> list[Path]:
         """The files of ``samples``: ``.npy`` for one input, ``.npz`` with one array an input for several."""
         return [self.directory / path for path in self.manifest.samples if path.endswith((".npy", ".npz"))]

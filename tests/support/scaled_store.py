@@ -1,10 +1,12 @@
 """Models that multiply: y = factor · x, so that an answer tells which version of which store gave it."""
 
 import msgspec
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from gateway.core.datatypes import Datatype
+from model_store.exporters.workdir import save_tensors
 from model_store.manifest import Artifact, checksums, load_manifest, save_manifest
 from model_store.parity.verdict import PairParity
 from support.manifests import make_manifest
@@ -50,3 +52,14 @@ def add_tensorflow(root, factor, *, name="scaled", version="1"):
     save_manifest(
         directory, msgspec.structs.replace(manifest, artifacts={**manifest.artifacts, "tensorflow": artifact})
     )
+
+
+def add_sample(root, answer, *, name="scaled", version="1"):
+    """Give a version a sample, x = [[1, 2]], that its source answered with ``answer`` · x."""
+    directory = root / name / version
+    x = np.array([[1, 2]], np.float32)
+    (directory / "samples").mkdir()
+    np.save(directory / "samples" / "ones-and-twos.npy", x)
+    save_tensors(directory / "reference", {"sample-ones-and-twos": {"y": x * np.float32(answer)}})
+    manifest = load_manifest(directory)
+    save_manifest(directory, msgspec.structs.replace(manifest, samples=("samples/ones-and-twos.npy",)))

@@ -65,6 +65,7 @@ def write_config(
             "grpc": Listener(host=grpc[0], port=grpc[1]),
             "metrics": Listener(host=metrics[0], port=metrics[1]),
             "admin": None,
+            "parity": None,  # the gateway in front watches all servers
             "models": models,
             "backends": {engine: backend},
         }
