@@ -7,17 +7,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install models matrix demo test up check format bench clients protos docs fuzz clean
+.PHONY: help install models matrix demo test up check format bench clients protos docs constraints fuzz clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-# The stamp is newer than pyproject.toml exactly when the environment has what it asks for.
-$(READY): pyproject.toml
+# The stamp is newer than both files exactly when the environment has what they ask for.
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else f"CPython 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): about 4 GB, some minutes the first time (log: $(VENV)/install.log)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[all,dev]' 2>&1 \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint constraints.txt --editable '.[all,dev]' 2>&1 \
 	  | tee $(VENV)/install.log | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; s/^Installing collected.*/  … unpacking all of them/p; /^ERROR/p; /^error/p'
 	@touch $(READY)
 
@@ -61,6 +61,10 @@ docs: $(READY) ## Write the tables of docs/protocols.md, docs/openapi.json and t
 	$(BIN)/python scripts/protocols
 	$(BIN)/python scripts/openapi
 	$(BIN)/python scripts/schema
+
+constraints: $(READY) ## Write the versions in .venv, which the tests ran with, to constraints.txt
+	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > $(VENV)/constraints.txt
+	@mv $(VENV)/constraints.txt constraints.txt
 
 FUZZ_SECONDS ?= 120
 fuzz: $(READY) ## Fuzz the codecs and both ports for FUZZ_SECONDS seconds
