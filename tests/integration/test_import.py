@@ -141,7 +141,9 @@ def test_an_operator_that_one_server_lacks_is_named_and_the_others_are_built(fol
 )
 def test_what_is_wrong_is_said_in_one_sentence_and_nothing_changes(folder, store, arguments, status, words):
     before = state(store)
-    failed = run(folder, store.root, *arguments, "--name", "good", MODEL_STORE_STEP_SECONDS="12")
+    # Only what never ends must run into the limit, however busy the machine is.
+    seconds = "12" if "net.py:hangs" in arguments else "100"
+    failed = run(folder, store.root, *arguments, "--name", "good", MODEL_STORE_STEP_SECONDS=seconds)
     assert failed.returncode == status
     last = failed.stderr.splitlines()[-1]
     assert last.startswith("model-store: ")
