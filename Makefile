@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install models matrix demo test up check format bench clients protos docs constraints fuzz clean
+.PHONY: help install models matrix demo test up check format bench clients protos docs dashboards constraints fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ docs: $(READY) ## Write the tables of docs/protocols.md, docs/openapi.json and t
 	$(BIN)/python scripts/protocols
 	$(BIN)/python scripts/openapi
 	$(BIN)/python scripts/schema
+
+dashboards: $(READY) ## Write Grafana's dashboards from their source
+	$(BIN)/python deploy/grafana/source
 
 constraints: $(READY) ## Write the versions in .venv, which the tests ran with, to constraints.txt
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > $(VENV)/constraints.txt

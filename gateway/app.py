@@ -13,41 +13,49 @@ import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import structlog
 
 from gateway import __version__, config, config_backends
-from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
+from gateway.backends.embedded import EmbeddedBackend
 from gateway.backends.health import HealthChecker
+from gateway.backends.replicated import ReplicatedBackend
 from gateway.config_file import ConfigError
-from gateway.connect import connect
+from gateway.connect import connect_all
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog
+from gateway.core.errors import GatewayError
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
+from gateway.core.messages import RequestContext
+from gateway.embed import embed
 from gateway.frontends.admin import admin_app
 from gateway.frontends.authorization import Authorization
 from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
+from gateway.frontends.metrics import MetricsApp
 from gateway.frontends.server import Server
 from gateway.frontends.shared_memory import SharedMemoryRegions
 from gateway.parity.watch import ParityWatch
 from gateway.repository import ModelRepository
 from gateway.stack import build_stack
+from gateway.telemetry.access_log import AccessLines
 from gateway.telemetry.logs import LOGS
+from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import GatewayMetrics
+from gateway.telemetry.page import render
 from gateway.telemetry.parity_metrics import ParityMetrics
-from model_store.engines import open_engine
-from model_store.engines.capabilities import CAPABILITIES
-from model_store.manifest import verify_checksums
+from gateway.telemetry.tracing import open_tracer
 from model_store.store import ModelStore
 
 _log = structlog.get_logger()
 
+# Of the time for the check of a backend: each replica's own has to end before it.
+_CHECK_OF_REPLICA = 0.9
 _MAX_PREPARING = 4  # threads that decode pictures and tokenize texts, and so pictures in memory at once
 
 
@@ -62,15 +70,20 @@ class App:
 
     Raises:
         StoreError: the model store lacks a model, or an artefact is damaged.
-        ConfigError: a setting does not fit what is in the store.
+        ConfigError: a setting does not fit what is in the store, or what is installed.
     """
 
     def __init__(self, settings: config.GatewayConfig) -> None:
         self._settings = settings
         self.lifecycle = Lifecycle()
         self.metrics = GatewayMetrics(settings.backends)
+        self._access = AccessLines()
+        self._loop_lag = LoopLag(self.metrics.loop_lagged)
         self._preparing = ThreadPoolExecutor(min(_MAX_PREPARING, os.cpu_count() or 1), thread_name_prefix="prepare")
         self._backends = {name: _build_backend(name, backend, settings) for name, backend in settings.backends.items()}
+        self._replicated = {
+            name: backend for name, backend in self._backends.items() if isinstance(backend, ReplicatedBackend)
+        }
         catalog = Catalog(labels=settings.labels)
         self._checker = HealthChecker(
             catalog, self._backends, timeout=settings.health.timeout, on_check=self._record_check
@@ -79,20 +92,28 @@ class App:
             settings, catalog, self._backends, self.metrics, self._checker, self._preparing
         )
         self._repository.open()
+        self._watch(catalog)
         self._parity = ParityWatch(
             ModelStore(settings.model_store), catalog, self._backends, ParityMetrics(self.metrics.registry)
         )
         self._server = Server(
             name=settings.name,
             version=__version__,
-            infer=build_stack(catalog, self.metrics, default_timeout=settings.default_timeout),
+            infer=build_stack(
+                catalog,
+                self.metrics,
+                self._access,
+                access_sample=settings.logs.access_sample,
+                default_timeout=settings.default_timeout,
+            ),
             catalog=catalog,
             repository=self._repository,
             lifecycle=self.lifecycle,
             limits=Limits(**settings.limits.model_dump()),
-            rejected=self.metrics.rejected,
+            rejected=self._count_rejected,
             authorization=Authorization(_token(settings.control.token_file), loopback=settings.control.loopback),
             logs=LOGS,
+            tracer=open_tracer(settings.tracing),
             shared_memory=SharedMemoryRegions() if settings.shared_memory else None,
         )
         self._stop = asyncio.Event()
@@ -108,15 +129,18 @@ class App:
         settings, limits = self._settings, self._server.limits
         doors = HTTPApp(self._server, settings.protocols)
         http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits)
-        metrics = HTTPServer(prometheus_client.make_asgi_app(self.metrics.registry), drain_timeout=1, limits=limits)
+        metrics = HTTPServer(MetricsApp(partial(render, self.metrics.registry)), drain_timeout=1, limits=limits)
         admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
         admin_doors = HTTPApp(admin_server, settings.protocols)
-        admin = HTTPServer(admin_app(admin_server, _describe(settings), admin_doors), drain_timeout=1, limits=limits)
+        admin = HTTPServer(
+            admin_app(admin_server, _describe(settings), self._replicated, admin_doors), drain_timeout=1, limits=limits
+        )
         grpc_server = GRPCServer(self._server, settings.protocols)
         http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
         addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
         addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
 
+        await asyncio.gather(*(backend.refresh() for backend in self._replicated.values()))
         await self._repository.learn()
         await self._checker.check_all()
         self.lifecycle.started = True
@@ -128,20 +152,27 @@ class App:
         watching = [
             asyncio.create_task(self._check_health(grpc_server), name="health-checks"),
             asyncio.create_task(self._keep_learning(), name="learning"),
+            *(
+                asyncio.create_task(each.keep_refreshing(), name=f"replicas of {name}")
+                for name, each in self._replicated.items()
+            ),
         ]
         if settings.parity is not None:
             parity = self._parity.run(settings.parity.interval, settings.parity.timeout)
             watching.append(asyncio.create_task(parity, name="parity"))
         _settle_garbage_collector()
+        self._loop_lag.start()
         on_ready(addresses)
 
         await self._stop.wait()
         await self._drain(http, grpc_server)
+        self._loop_lag.stop()
         for task in watching:
             task.cancel()
         await asyncio.wait(watching)
         await asyncio.gather(*(server.stop() for name, server in http_servers.items() if name != "http"))
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+        await self._server.tracer.close()
         self._preparing.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
@@ -167,6 +198,19 @@ class App:
         while True:
             await asyncio.sleep(self._settings.health.interval)
             await self._repository.learn()
+
+    def _watch(self, catalog: Catalog) -> None:
+        self.metrics.watch_circuits(catalog)
+        for name, backend in self._backends.items():
+            if isinstance(backend, EmbeddedBackend):
+                self.metrics.watch_queue(name, backend.queue)
+        for name, replicated in self._replicated.items():
+            self.metrics.watch_replicas(name, replicated)
+
+    def _count_rejected(self, error: GatewayError, context: RequestContext) -> None:
+        self.metrics.rejected(error.reason)
+        if not context.failure:  # else the stack has logged it
+            self._access.refused(error, context)
 
     def _record_check(self, endpoint: Endpoint) -> None:
         self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
@@ -199,29 +243,9 @@ def _settle_garbage_collector() -> None:
 
 def _build_backend(name: str, settings: config_backends.Backend, whole: config.GatewayConfig) -> Backend:
     if not isinstance(settings, config_backends.EmbeddedBackend):
-        return connect(name, settings, max_body=whole.limits.body_bytes)
-    return EmbeddedBackend(
-        name,
-        _engine_opener(name, settings, whole),
-        instances=settings.instances,
-        queue_size=settings.queue_size,
-        capabilities=CAPABILITIES[settings.engine],
-    )
-
-
-def _engine_opener(
-    name: str, settings: config_backends.EmbeddedBackend, whole: config.GatewayConfig
-) -> Callable[[str, str], EmbeddedModel]:
-    store = ModelStore(whole.model_store)
-
-    def open_model(model: str, version: str) -> EmbeddedModel:
-        stored = store.get(model, version)
-        verify_checksums(stored.directory, stored.manifest)
-        engine = open_engine(settings.engine, stored.directory, stored.manifest, settings.device, settings.threads)
-        _log.info("engine loaded", backend=name, engine=settings.engine, model=model, version=version)
-        return EmbeddedModel(engine, stored.manifest.model_signature())
-
-    return open_model
+        check_timeout = _CHECK_OF_REPLICA * whole.health.timeout
+        return connect_all(name, settings, max_body=whole.limits.body_bytes, check_timeout=check_timeout)
+    return embed(name, settings, ModelStore(whole.model_store))
 
 
 def _token(file: Path | None) -> str:

@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway import __version__
+from gateway import __version__, model_commands, replicas_commands
 from gateway.config import GatewayConfig
 from gateway.config_file import ConfigError, load_config
 from gateway.runtime import commands as runtime
-from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
+from gateway.runtime import launch_commands
+from gateway.runtime.docker import commands as deploy
+from gateway.runtime.running import running_config
 
 app = typer.Typer(
     help="One gateway in front of TorchServe, TensorFlow Serving and ONNX Runtime.",
@@ -32,6 +34,10 @@ app = typer.Typer(
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 runtime.register(app)
+launch_commands.register(app)
+replicas_commands.register(app)
+model_commands.register(app)
+deploy.register(app)
 
 ConfigOption = Annotated[
     Path | None,
@@ -191,12 +197,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def _load_running(path: Path | None) -> GatewayConfig:
-    """The configuration in ``path``, else that of the stack that `gateway up` runs here, else the default."""
-    state = RunDirectory(DEFAULT_RUN_DIRECTORY).read_state() if path is None else None
-    if state is None or not supervisor_alive(state):
-        return _load(path)
-    # Its ports are resolved; a variable of this shell must not move them again.
-    return load_config(Path(state["config"]), environ={})
+    try:
+        return running_config(path)
+    except ConfigError as error:
+        _fail(str(error), 2)
 
 
 def _load(path: Path | None) -> GatewayConfig:

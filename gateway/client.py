@@ -50,9 +50,18 @@ async def get_json(address: str, path: str, *, timeout: float = 5.0) -> Any:
     Raises:
         ClientError: no gateway there, or it answered with an error.
     """
+    return await _exchange_json("GET", address, path, timeout)
+
+
+async def post_json(address: str, path: str, *, timeout: float) -> Any:
+    """The JSON answer of the gateway at ``address`` to an empty POST to ``path``; raises as ``get_json``."""
+    return await _exchange_json("POST", address, path, timeout)
+
+
+async def _exchange_json(method: str, address: str, path: str, timeout: float) -> Any:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session:
         try:
-            async with session.get(f"http://{address}{path}") as answer:
+            async with session.request(method, f"http://{address}{path}") as answer:
                 return _parse(answer.status, await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unreachable(address) from error

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gateway.config_backends import Backend, EmbeddedBackend, TorchServeBackend
-from gateway.config_values import BackendName, Port, Section, Version
+from gateway.config_values import BackendName, HttpUrl, Port, Section, Version
 from gateway.core.limits import Limits
 
 Protocol = Literal["oip", "tfserving", "torchserve"]
@@ -61,6 +61,24 @@ class ParityConfig(Section):
     timeout: PositiveFloat = 10.0
 
 
+class LogsConfig(Section):
+    """``access_sample``: share of the answered requests that are logged, from 0 to 1. Failed ones always are."""
+
+    access_sample: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
+class TracingConfig(Section):
+    """Spans of requests, sent to the OpenTelemetry collector at ``endpoint`` (OTLP over HTTP) as of ``service``.
+
+    Whatever a client records is recorded here too. Of the traces that start here, ``sample`` is the share that is, from
+    0 to 1.
+    """
+
+    endpoint: HttpUrl
+    sample: Annotated[float, Field(ge=0, le=1)] = 0.01
+    service: Annotated[str, Field(min_length=1)] = "gateway"
+
+
 class DrainConfig(Section):
     """Shutdown: ``grace`` seconds unready but serving, then up to ``timeout`` seconds for what is in flight."""
 
@@ -99,6 +117,8 @@ class GatewayConfig(Section):
     backends: dict[BackendName, Backend]
     limits: LimitsConfig = LimitsConfig()
     health: HealthConfig = HealthConfig()
+    logs: LogsConfig = LogsConfig()
+    tracing: TracingConfig | None = None
     drain: DrainConfig = DrainConfig()
     parity: ParityConfig | None = ParityConfig()
     control: ControlConfig = ControlConfig()

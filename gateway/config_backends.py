@@ -24,12 +24,23 @@ class LaunchConfig(Section):
 
 
 class TorchServeLaunch(LaunchConfig):
-    """TorchServe's further ports."""
+    """TorchServe's further ports.
 
+    Without ``authorization`` the inference API asks for no token, for a gateway that cannot read this server's key
+    file, and the management API listens on loopback alone.
+    """
+
+    authorization: bool = True
     management_port: Port = 8081
     metrics_port: Port = 8082
     grpc_port: Port = 7070
     grpc_management_port: Port = 7071
+
+
+class TFServingLaunch(LaunchConfig):
+    """``metrics_port`` is that of the stand-in; the real server tells its metrics on its REST port."""
+
+    metrics_port: Port = 0
 
 
 class OIPLaunch(LaunchConfig):
@@ -47,6 +58,16 @@ class _Backend(Section):
 
     models: list[str] | None = None
     timeout: PositiveFloat = 60.0
+
+
+class _Server(_Backend):
+    """Common to backends that are servers of their own.
+
+    The host in an address may be a name that stands for several servers; it is looked up anew every
+    ``resolve_interval`` seconds.
+    """
+
+    resolve_interval: PositiveFloat = 5.0
 
 
 class ModelTensor(Section):
@@ -94,7 +115,7 @@ class TorchServeHandler(Section):
         return self
 
 
-class TorchServeBackend(_Backend):
+class TorchServeBackend(_Server):
     """A TorchServe, spoken to over ``protocol``.
 
     ``management`` is the URL of its management API, for versions, the state of workers, and model control.
@@ -130,7 +151,7 @@ class TFServingControl(Section):
     base_paths: dict[str, str]
 
 
-class TFServingBackend(_Backend):
+class TFServingBackend(_Server):
     """A TensorFlow Serving, spoken to over ``protocol``; ``url`` is its REST address.
 
     It does not list its models: ``models`` names those that are not in the model store.
@@ -141,7 +162,7 @@ class TFServingBackend(_Backend):
     grpc: Address | None = None
     url: HttpUrl | None = None
     model_control: TFServingControl | None = None
-    launch: LaunchConfig | None = None
+    launch: TFServingLaunch | None = None
 
     @model_validator(mode="after")
     def _has_its_address(self) -> TFServingBackend:
@@ -152,7 +173,7 @@ class TFServingBackend(_Backend):
         return self
 
 
-class OIPBackend(_Backend):
+class OIPBackend(_Server):
     """Any server of the Open Inference Protocol, spoken to over ``protocol``.
 
     ``binary`` says whether the server takes binary tensors over HTTP; without it the server is asked.

@@ -1,7 +1,9 @@
 """The whole path of a request, from top to bottom, built once at start.
 
-trace → metrics → deadline → route ┬→ statistics → process → validate → retry → balance ┬→ attempt metrics → backend
-                                   └→ … one for each model                              └→ … one for each backend
+trace → access log → metrics → deadline → route ┬→ statistics → process → validate → retry → balance
+                                                └→ … one for each model
+
+and from balance to each backend: attempt trace → attempt metrics → backend
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from dataclasses import replace
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.service import Service
+from gateway.filters.access_log import AccessLog
 from gateway.filters.attempt_metrics import AttemptMetrics
+from gateway.filters.attempt_trace import AttemptTrace
 from gateway.filters.balance import Balance, Candidate
 from gateway.filters.deadline import Deadline
 from gateway.filters.metrics import Metrics
@@ -22,15 +26,23 @@ from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
 from gateway.filters.trace import Trace
 from gateway.filters.validate import Validate
+from gateway.telemetry.access_log import AccessLines
 from gateway.telemetry.metrics import GatewayMetrics
 
 
-def build_stack(catalog: Catalog, metrics: GatewayMetrics, *, default_timeout: float) -> Service:
-    """The Service behind all front doors. ``default_timeout`` in seconds, for clients that name none."""
+def build_stack(
+    catalog: Catalog, metrics: GatewayMetrics, access: AccessLines, *, access_sample: float, default_timeout: float
+) -> Service:
+    """The Service behind all front doors.
+
+    ``access_sample`` is the share of good requests that are logged; ``default_timeout`` in seconds, for clients that
+    name none.
+    """
     service: Service = Route(catalog)
     service = Deadline(service, default_timeout)  # inside metrics, so that an expired request is counted as one
     service = Metrics(service, metrics)  # outside all that can fail, so that every outcome is seen
-    return Trace(service)  # first of all: whatever happens below carries the id
+    service = AccessLog(service, access, access_sample)  # beside metrics, and for the same reason
+    return Trace(service)  # outermost, so that it sees the request as the client sent it
 
 
 def with_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: GatewayMetrics) -> ServedModel:
@@ -48,4 +60,6 @@ def with_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: Gat
 
 def _candidate(endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics) -> Candidate:
     # Attempt metrics stand next to the wire: they see one backend and none of the gateway's own waiting.
-    return Candidate(endpoint, backend, AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend)))
+    service: Service = AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend))
+    service = AttemptTrace(service, endpoint, "internal" if backend.kind == "embedded" else "client")
+    return Candidate(endpoint, backend, service)

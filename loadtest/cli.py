@@ -13,6 +13,7 @@ from loadtest.commands.frameworks import frameworks
 from loadtest.commands.overhead import overhead
 from loadtest.commands.report import report
 from loadtest.commands.run import run
+from loadtest.commands.scraping import scraping
 from loadtest.commands.search import search
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (compare, "loadtest compare digits-mlp --concurrency 1,8 --duration 10"),
     (search, "loadtest search digits-mlp --backend onnxruntime --slo 'p99<50ms,errors<0.1%'"),
     (overhead, "loadtest overhead --backend onnxruntime --duration 10"),
+    (scraping, "loadtest scraping --every 1"),
     (frameworks, "loadtest frameworks digits-mlp -n 1000 --batch 1,8"),
     (codecs, "loadtest codecs --json"),
     (calibrate, "loadtest calibrate"),

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.browser import find_browser
+from support.docker_engine import engine_answers
 from support.perf_analyzer import find_perf_analyzer
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of onnxruntime
@@ -28,10 +30,17 @@ def _has_gpu():
     return torch.cuda.is_available()
 
 
+def _has_prometheus():
+    return shutil.which("prometheus") is not None and shutil.which("promtool") is not None
+
+
 # Marker → what is missing, and how to find out whether it is there.
 REQUIREMENTS = {
     "needs_gpu": ("a CUDA device", _has_gpu),
     "needs_perf_analyzer": ("perf_analyzer on the search path or in $PERF_ANALYZER", find_perf_analyzer),
+    "needs_docker": ("a Docker engine that answers", engine_answers),
+    "needs_promtool": ("prometheus and promtool on the search path", _has_prometheus),
+    "needs_kubectl": ("kubectl on the search path", lambda: shutil.which("kubectl") is not None),
     "needs_browser": ("Chromium or Chrome on the search path", find_browser),
 }
 _not_run = {}

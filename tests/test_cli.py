@@ -67,11 +67,11 @@ def test_a_bad_configuration_is_named_and_ends_with_2(config, command, line, pro
         (["infer", "m", "--image", "a", "--protocol", "smtp"], 2, "smtp"),
         (["infer", "m", "--image", "a"], 1, "model 'm' is not in the store"),
         (["models"], 1, "no gateway answers at 127.0.0.1:2; start one with: gateway up"),
-        (["launch"], 2, "No such command"),
+        (["lunch"], 2, "No such command"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(config, arguments, code, problem):
-    if arguments[0] != "launch":
+    if arguments[0] != "lunch":
         arguments = [*arguments, "--config", str(config)]
     done = gateway(*arguments)
     assert done.exit_code == code

@@ -34,6 +34,7 @@ def test_the_default_stack_has_the_documented_ports():
         "backends.torchserve.launch.grpc_management_port": 7071,
         "backends.tensorflow.url": 8501,
         "backends.tensorflow.grpc": 8500,
+        "backends.tensorflow.launch.metrics_port": 0,  # any, of the stand-in: the real server has none of its own
         "backends.onnxruntime.url": 9000,
         "backends.onnxruntime.grpc": 9001,
         "backends.onnxruntime.launch.metrics_port": 9002,
@@ -59,6 +60,10 @@ def test_port_0_is_no_port_yet_and_may_repeat(load):
         ("http: {port: eighty}\n" + MINIMAL, "http.port: Input should be a valid integer"),
         ("http: {port: 70000}\n" + MINIMAL, "http.port: Input should be less than or equal to 65535 (got 70000)"),
         ("grpc: {port: 8000}\n" + MINIMAL, "grpc.port: port 8000 is already used by http.port"),
+        (
+            "logs: {access_sample: 2}\n" + MINIMAL,
+            "logs.access_sample: Input should be less than or equal to 1 (got 2)",
+        ),
         (
             "protocols: [soap]\n" + MINIMAL,
             "protocols.0: Input should be 'oip', 'tfserving' or 'torchserve' (got 'soap')",

@@ -77,6 +77,9 @@ class EmbeddedBackend(Backend):
 
     At most ``queue_size`` requests wait for one of the threads, the most urgent in front; see ``EngineQueue``.
     ``open_model`` makes one engine ready and may take long; ``capabilities`` are the engine's.
+
+    Attributes:
+        queue: where requests wait for a thread.
     """
 
     kind = "embedded"
@@ -94,7 +97,7 @@ class EmbeddedBackend(Backend):
         self.capabilities = capabilities
         self._open = open_model
         self._models: dict[tuple[str, str], EmbeddedModel] = {}
-        self._queue = EngineQueue(name, slots=instances, capacity=queue_size)
+        self.queue = EngineQueue(name, slots=instances, capacity=queue_size)
 
     def open(self, model: str, version: str) -> None:
         """Make ``model`` ready, before the event loop runs; raises what the engine and the store raise."""
@@ -110,7 +113,7 @@ class EmbeddedBackend(Backend):
             if model.is_quick(rows):
                 outputs = model.run(inputs)
             else:
-                outputs = await self._queue.run(request.context, partial(model.run, inputs))
+                outputs = await self.queue.run(request.context, partial(model.run, inputs))
         except GatewayError:
             raise
         except Exception as error:
@@ -139,7 +142,7 @@ class EmbeddedBackend(Backend):
         self._models.pop((model, version), None)
 
     async def close(self) -> None:
-        self._queue.close()
+        self.queue.close()
 
 
 def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

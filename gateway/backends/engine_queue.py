@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from gateway.core.errors import Overloaded, QueueTimeout, Unavailable
 from gateway.core.messages import RequestContext
+from gateway.core.tracing import child_span
 
 T = TypeVar("T")
 
@@ -21,15 +22,28 @@ class EngineQueue:
     """Runs work in ``slots`` threads; what finds none free waits, at most ``capacity`` at a time.
 
     ``name`` is the backend's, for messages. Used by one event loop at a time.
+
+    Attributes:
+        capacity: how many may wait.
     """
 
     def __init__(self, name: str, *, slots: int, capacity: int) -> None:
         self._name = name
-        self._capacity = capacity
+        self.capacity = capacity
         self._free = slots  # none is free while somebody waits
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix=f"engine-{name}")
         # Level → those that wait, in order of arrival, each with the time at which it gives up.
         self._waiting: dict[float, dict[asyncio.Future[None], float]] = {}
+        self._heard: Callable[[float], None] = lambda _: None
+
+    @property
+    def depth(self) -> int:
+        """How many wait now."""
+        return sum(map(len, self._waiting.values()))
+
+    def tell_waits(self, heard: Callable[[float], None]) -> None:
+        """Call ``heard`` with the seconds that each request has waited, 0 for one that need not; also if it gave up."""
+        self._heard = heard
 
     async def run(self, context: RequestContext, work: Callable[[], T]) -> T:
         """The result of ``work``, or what it raises; adds the time it waited to ``context.queue_seconds``.
@@ -44,8 +58,10 @@ class EngineQueue:
         loop = asyncio.get_running_loop()
         if self._free:
             self._free -= 1
+            self._heard(0.0)
         else:
-            await self._turn(context, loop)
+            with child_span(context, "queue"):
+                await self._turn(context, loop)
         done: asyncio.Future[T] = loop.create_future()
         try:
             self._pool.submit(self._work, loop, done, work)
@@ -64,8 +80,8 @@ class EngineQueue:
         self._waiting.clear()
 
     async def _turn(self, context: RequestContext, loop: asyncio.AbstractEventLoop) -> None:
-        if sum(map(len, self._waiting.values())) >= self._capacity:
-            raise Overloaded(f"backend {self._name!r}: {self._capacity} requests wait for a free engine already")
+        if self.depth >= self.capacity:
+            raise Overloaded(f"backend {self._name!r}: {self.capacity} requests wait for a free engine already")
         started = loop.time()
         allowed = context.queue_timeout
         level = context.priority or DEFAULT_LEVEL
@@ -79,7 +95,9 @@ class EngineQueue:
                 self._release()  # its turn came in the very moment
             raise
         finally:
-            context.queue_seconds += loop.time() - started
+            waited = loop.time() - started
+            context.queue_seconds += waited
+            self._heard(waited)
             self._forget(level, turn)
             if timer is not None:
                 timer.cancel()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
 
 import grpc
 import structlog
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.core.errors import (
     BackendError,
     ConnectFailed,
@@ -23,6 +25,7 @@ from gateway.core.errors import (
 _log = structlog.get_logger()
 
 Method = Callable[..., Awaitable[bytes]]
+Trace = Mapping[str, str] | None
 
 
 class NotForUs(BackendError):
@@ -45,14 +48,18 @@ _SWITCHED_OFF = "not allowed"  # Triton's words for model control; the code is t
 
 
 class GRPCChannel:
-    """Speaks to one server. ``timeout`` bounds one call, in seconds; ``max_body`` a message, in bytes."""
+    """Speaks to one server. ``timeout`` bounds one call, in seconds; ``max_body`` a message, in bytes.
 
-    def __init__(self, backend: str, target: str, *, timeout: float, max_body: int) -> None:
+    With an entry in ``hosts`` it is found there, and called by its name.
+    """
+
+    def __init__(self, backend: str, target: str, *, timeout: float, max_body: int, hosts: Hosts = NO_HOSTS) -> None:
         self._backend = backend
         self._timeout = timeout
         self._channel = grpc.aio.insecure_channel(
-            target,
+            _place(target, hosts),
             options=(
+                ("grpc.default_authority", target),
                 ("grpc.max_receive_message_length", max_body),
                 ("grpc.max_send_message_length", max_body),
                 # A restarted server should be found within a health check or two, not after two minutes.
@@ -61,6 +68,10 @@ class GRPCChannel:
                 ("grpc.min_reconnect_backoff_ms", 5000),
                 ("grpc.max_reconnect_backoff_ms", 1000),
                 ("grpc.enable_http_proxy", 0),
+                # What is not even received for so long ends the connection: a machine that is gone closes none. The
+                # pings that come with this setting would offend servers, which allow one in five minutes.
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_time_ms", 3_600_000),
             ),
         )
 
@@ -69,10 +80,10 @@ class GRPCChannel:
         method: Method = self._channel.unary_unary(path)
         return method
 
-    async def call(self, method: Method, message: bytes, traceparent: str = "", *, quiet: bool = False) -> bytes:
+    async def call(self, method: Method, message: bytes, trace: Trace = None, *, quiet: bool = False) -> bytes:
         """The answer of ``method`` to ``message``; cancelled with the task that waits for it.
 
-        ``quiet`` keeps a refusal out of the log: for what is asked every second.
+        ``trace`` goes along as metadata. ``quiet`` keeps a refusal out of the log: for what is asked every second.
 
         Raises:
             ConnectFailed: nothing reached the server.
@@ -86,7 +97,7 @@ class GRPCChannel:
             NotForUs: it wants credentials.
             BackendError: any other refusal.
         """
-        metadata = (("traceparent", traceparent),) if traceparent else ()
+        metadata = tuple(trace.items()) if trace else ()
         try:
             return await method(message, timeout=self._timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -111,3 +122,12 @@ class GRPCChannel:
             return Unsupported(f"backend {self._backend!r} has this switched off")
         kind = _ERRORS.get(code, BackendError)
         return kind(f"backend {self._backend!r} did not answer ({code.name})")
+
+
+def _place(target: str, hosts: Hosts) -> str:
+    """``target`` (host:port) with the address that ``hosts`` has for its host, if it has one."""
+    parts = urlsplit(f"//{target}")
+    address = hosts.get(parts.hostname or "")
+    if address is None:
+        return target
+    return f"[{address}]:{parts.port}" if ":" in address else f"{address}:{parts.port}"

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_connection import ConnectionBroken, HTTPAnswer, HTTPConnection, ProtocolViolation
 from gateway.core.errors import BackendError, ConnectFailed, ConnectionLost, DeadlineExceeded
 
 _CONNECT_SECONDS = 5.0
+# One of several servers is not waited for so long: time for one more try of the kernel, which comes after a second.
+_CONNECT_SECONDS_OF_REPLICA = 2.0
+# A machine or a network that is gone closes no connection. A server that is merely busy has a kernel that answers.
+_SILENCE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),  # milliseconds until the connection is given up
+)
 
 
 class HTTPClient:
-    """Speaks to one server. ``timeout`` bounds one exchange, in seconds; ``max_body`` an answer, in bytes."""
+    """Speaks to one server. ``timeout`` bounds one exchange, in seconds; ``max_body`` an answer, in bytes.
 
-    def __init__(self, backend: str, base_url: str, *, timeout: float, max_body: int) -> None:
+    With an entry in ``hosts`` it is found there; TLS and the Host header keep its name.
+    """
+
+    def __init__(self, backend: str, base_url: str, *, timeout: float, max_body: int, hosts: Hosts = NO_HOSTS) -> None:
         parts = urlsplit(base_url)
         self._backend = backend
         self._host = parts.hostname or ""
+        self._address = hosts.get(self._host, self._host)
+        longest = _CONNECT_SECONDS_OF_REPLICA if self._host in hosts else _CONNECT_SECONDS
+        self._connect_timeout = min(timeout, longest)
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._authority = parts.netloc
@@ -85,14 +102,20 @@ class HTTPClient:
     async def _connect(self) -> HTTPConnection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(min(self._timeout, _CONNECT_SECONDS)):
-                _, connection = await loop.create_connection(
-                    lambda: HTTPConnection(self._max_body), self._host, self._port, ssl=self._tls
+            async with asyncio.timeout(self._connect_timeout):
+                transport, connection = await loop.create_connection(
+                    lambda: HTTPConnection(self._max_body),
+                    self._address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
                 )
         except TimeoutError:
             raise ConnectFailed(f"backend {self._backend!r} cannot be reached") from None
         except OSError:
             raise ConnectFailed(f"backend {self._backend!r} refused the connection") from None
+        for option in _SILENCE:
+            transport.get_extra_info("socket").setsockopt(*option)
         return connection
 
 

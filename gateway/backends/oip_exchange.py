@@ -41,7 +41,7 @@ def to_http(request: InferRequest, *, binary: bool = True) -> tuple[bytes, dict[
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
     body, header_length = encode_request(request, binary=binary)
-    headers = {"Content-Type": "application/json", "traceparent": request.context.traceparent}
+    headers = {"Content-Type": "application/json", **request.context.trace_headers()}
     if header_length is not None:
         headers |= {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(header_length)}
     return body, headers

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from gateway.backends.grpc_channel import GRPCChannel, Method, NotForUs
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.oip_description import ModelConfig, ModelMetadata, TensorMetadata, is_loaded
 from gateway.codecs.oip_grpc import SERVICE, decode_response, encode_request
 from gateway.core.capabilities import EVERYTHING, Capabilities
@@ -27,9 +28,9 @@ _CALLS = (
 class OIPOverGRPC:
     """``timeout`` bounds one call, in seconds; ``max_body`` a message, in bytes."""
 
-    def __init__(self, backend: str, target: str, *, timeout: float, max_body: int) -> None:
+    def __init__(self, backend: str, target: str, *, timeout: float, max_body: int, hosts: Hosts = NO_HOSTS) -> None:
         self._backend = backend
-        self._channel = GRPCChannel(backend, target, timeout=timeout, max_body=max_body)
+        self._channel = GRPCChannel(backend, target, timeout=timeout, max_body=max_body, hosts=hosts)
         self._infer = self._channel.method(f"/{SERVICE}/ModelInfer")
         self._methods: dict[str, tuple[Method, Any, Any]] = {
             name: (
@@ -44,7 +45,7 @@ class OIPOverGRPC:
         return EVERYTHING  # raw contents are part of the protocol, whatever else the server speaks
 
     async def infer(self, request: InferRequest) -> InferResponse:
-        answer = await self._channel.call(self._infer, encode_request(request), request.context.traceparent)
+        answer = await self._channel.call(self._infer, encode_request(request), request.context.trace_headers())
         return decode_response(answer)
 
     async def check(self, model: str, version: str) -> None:

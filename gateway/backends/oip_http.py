@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
 from gateway.backends.oip_description import ModelConfig, ModelMetadata, TensorMetadata, is_loaded
@@ -74,9 +75,18 @@ class OIPOverHTTP:
     ``binary`` says whether the server takes binary tensors; None asks the server.
     """
 
-    def __init__(self, backend: str, url: str, *, timeout: float, max_body: int, binary: bool | None = None) -> None:
+    def __init__(
+        self,
+        backend: str,
+        url: str,
+        *,
+        timeout: float,
+        max_body: int,
+        hosts: Hosts = NO_HOSTS,
+        binary: bool | None = None,
+    ) -> None:
         self._backend = backend
-        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body)
+        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body, hosts=hosts)
         self._told = binary
         self._binary = binary is not False
 

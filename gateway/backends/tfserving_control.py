@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from gateway.backends.grpc_channel import GRPCChannel
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.codecs import tfs_grpc, tfs_reload, tfs_status
 from gateway.codecs.tfs_status import END
 from gateway.core.errors import ModelNotFound
@@ -19,11 +20,18 @@ class TFServingControl:
     """
 
     def __init__(
-        self, backend: str, target: str, base_paths: Mapping[str, str], *, timeout: float, max_body: int
+        self,
+        backend: str,
+        target: str,
+        base_paths: Mapping[str, str],
+        *,
+        timeout: float,
+        max_body: int,
+        hosts: Hosts = NO_HOSTS,
     ) -> None:
         self._backend = backend
         self._base_paths = base_paths
-        self._channel = GRPCChannel(backend, target, timeout=timeout, max_body=max_body)
+        self._channel = GRPCChannel(backend, target, timeout=timeout, max_body=max_body, hosts=hosts)
         self._status = self._channel.method(tfs_grpc.MODEL_STATUS_METHOD)
         self._reload = self._channel.method(tfs_grpc.RELOAD_METHOD)
         self._changing = asyncio.Lock()  # two changes at once would each undo the other

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
 from gateway.codecs import tfs_rest_client as codec
@@ -50,19 +51,19 @@ class TFServingOverREST:
     an answer that does not fit them: the server may have loaded the model anew.
     """
 
-    def __init__(self, backend: str, url: str, *, timeout: float, max_body: int) -> None:
+    def __init__(self, backend: str, url: str, *, timeout: float, max_body: int, hosts: Hosts = NO_HOSTS) -> None:
         self.capabilities = Capabilities(
             refused=NO_JSON_FORM, one_nan=_ONE_NAN, request_bytes=max_body, max_rank=_MAX_RANK
         )
         self._backend = backend
-        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body)
+        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body, hosts=hosts)
         self._known: dict[tuple[str, str], Mapping[str, Learned]] = {}
 
     async def infer(self, request: InferRequest) -> InferResponse:
         signature = await self._signature(request)
         body = codec.encode_predict_request(request)
         path = codec.model_path(request.model, request.version)
-        headers = {"Content-Type": "application/json", "traceparent": request.context.traceparent}
+        headers = {"Content-Type": "application/json", **request.context.trace_headers()}
         document = self._document(await self._client.post(f"{path}:predict", body, headers))
         try:
             outputs = codec.decode_outputs(document, signature)

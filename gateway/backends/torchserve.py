@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway import config_backends
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.torchserve_grpc import TorchServeGRPC
 from gateway.backends.torchserve_http import TorchServeHTTP
 from gateway.backends.torchserve_keys import Keys
@@ -30,7 +31,8 @@ class TorchServeBackend(Backend):
     """One TorchServe, reached by ``transport``.
 
     ``profiles`` say how the handlers of single models are spoken to, ``profile`` how all others are. ``management``
-    tells of models and versions and controls them; None where it cannot be reached.
+    tells of models and versions and controls them; None where it cannot be reached. ``from_store``: it has the model
+    store's archives, and so calls versions as the gateway does, even where it cannot be asked.
     """
 
     kind = "torchserve"
@@ -44,12 +46,14 @@ class TorchServeBackend(Backend):
         profile: HandlerProfile | None = None,
         profiles: Mapping[str, HandlerProfile] | None = None,
         request_bytes: int = 0,
+        from_store: bool = False,
     ) -> None:
         self.name = name
         self._transport = transport
         self._management = management
         self._profile = profile or HandlerProfile()
         self._profiles = profiles or {}
+        self._from_store = from_store
         # What the server calls each version that it has, by the gateway's name for it, by model.
         self._versions: dict[str, Mapping[str, str]] = {}
         # Where handlers differ, each request is held against its own.
@@ -57,19 +61,21 @@ class TorchServeBackend(Backend):
         self.capabilities = replace(common, request_bytes=request_bytes)
 
     @classmethod
-    def from_config(cls, name: str, settings: config_backends.TorchServeBackend, *, max_body: int) -> TorchServeBackend:
+    def from_config(
+        cls, name: str, settings: config_backends.TorchServeBackend, *, max_body: int, hosts: Hosts = NO_HOSTS
+    ) -> TorchServeBackend:
         """The backend that ``settings`` ask for; ``max_body`` bounds an answer, in bytes."""
         keys, timeout = Keys(name, settings.token_file), settings.timeout
         transport: Transport
         if settings.protocol == "grpc":
-            transport = TorchServeGRPC(name, settings.grpc or "", keys, timeout=timeout, max_body=max_body)
+            transport = TorchServeGRPC(name, settings.grpc or "", keys, timeout=timeout, max_body=max_body, hosts=hosts)
         else:
-            transport = TorchServeHTTP(name, settings.url, keys, timeout=timeout, max_body=max_body)
+            transport = TorchServeHTTP(name, settings.url, keys, timeout=timeout, max_body=max_body, hosts=hosts)
         management = None
         if settings.management is not None:
             workers = settings.launch.instances if settings.launch is not None else 1
             management = Management(
-                name, settings.management, keys, timeout=timeout, max_body=max_body, workers=workers
+                name, settings.management, keys, timeout=timeout, max_body=max_body, workers=workers, hosts=hosts
             )
         return cls(
             name,
@@ -78,11 +84,13 @@ class TorchServeBackend(Backend):
             profile=_profile(settings.handler),
             profiles={model: _profile(handler) for model, handler in settings.handlers.items()},
             request_bytes=settings.max_request_bytes,
+            from_store=settings.launch is not None,
         )
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         profile = self._profile_of(request.model)
-        version = self._versions.get(request.model, {}).get(request.version, "")
+        unasked = request.version if self._from_store else ""
+        version = self._versions.get(request.model, {}).get(request.version, unasked)
         profile.capabilities.check(self.name, request)
         if profile.payload == "oip":
             return await self._transport.infer(request, version, binary=profile.binary)
@@ -94,11 +102,11 @@ class TorchServeBackend(Backend):
     async def _predict(
         self, request: InferRequest, version: str, messages: Sequence[Sequence[Part]]
     ) -> Sequence[Answer]:
-        traceparent = request.context.traceparent
+        trace = request.context.trace_headers()
         if len(messages) == 1:
-            return [await self._transport.predict(request.model, version, messages[0], traceparent)]
+            return [await self._transport.predict(request.model, version, messages[0], trace)]
         return await asyncio.gather(
-            *(self._transport.predict(request.model, version, parts, traceparent) for parts in messages)
+            *(self._transport.predict(request.model, version, parts, trace) for parts in messages)
         )
 
     async def check(self, model: str, version: str) -> None:

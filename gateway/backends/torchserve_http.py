@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import structlog
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
 from gateway.backends.oip_exchange import from_http, to_http
@@ -40,18 +41,20 @@ _HANDLER_FAILED = b"InternalServerException"  # 503 too, when the handler raised
 class TorchServeHTTP:
     """One server. A request that is given up leaves the worker at its work: TorchServe restarts none for it."""
 
-    def __init__(self, backend: str, url: str, keys: Keys, *, timeout: float, max_body: int) -> None:
+    def __init__(
+        self, backend: str, url: str, keys: Keys, *, timeout: float, max_body: int, hosts: Hosts = NO_HOSTS
+    ) -> None:
         self._backend = backend
         self._keys = keys
-        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body)
+        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body, hosts=hosts)
 
-    async def predict(self, model: str, version: str, parts: Sequence[Part], traceparent: str) -> Answer:
+    async def predict(self, model: str, version: str, parts: Sequence[Part], trace: Mapping[str, str]) -> Answer:
         if len(parts) == 1 and parts[0].name == BODY:
             body, content_type = bytes(parts[0].data), parts[0].content_type
         else:
             body, content_type = join_multipart(parts)
         headers = {"Content-Type": content_type} if content_type else {}
-        answer = await self._post(model, version, body, headers | {"traceparent": traceparent})
+        answer = await self._post(model, version, body, {**headers, **trace})
         return Answer(answer.body, answer.headers.get("content-type", ""))
 
     async def infer(self, request: InferRequest, version: str, *, binary: bool) -> InferResponse:

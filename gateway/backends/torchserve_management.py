@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 import structlog
 
+from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_client import HTTPClient
 from gateway.backends.http_connection import HTTPAnswer
 from gateway.backends.torchserve_keys import Keys
@@ -63,12 +64,22 @@ class Version:
 class Management:
     """The management API of one server. ``workers`` are started for each model that is loaded."""
 
-    def __init__(self, backend: str, url: str, keys: Keys, *, timeout: float, max_body: int, workers: int) -> None:
+    def __init__(
+        self,
+        backend: str,
+        url: str,
+        keys: Keys,
+        *,
+        timeout: float,
+        max_body: int,
+        workers: int,
+        hosts: Hosts = NO_HOSTS,
+    ) -> None:
         self._backend = backend
         self._keys = keys
         self._workers = workers
-        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body)
-        self._patient = HTTPClient(backend, url, timeout=max(timeout, _LOAD_SECONDS), max_body=max_body)
+        self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body, hosts=hosts)
+        self._patient = HTTPClient(backend, url, timeout=max(timeout, _LOAD_SECONDS), max_body=max_body, hosts=hosts)
 
     async def models(self) -> list[str]:
         """Names of the registered models.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from gateway.core.capabilities import EVERYTHING, Capabilities
 from gateway.core.errors import Unsupported
@@ -46,7 +45,7 @@ class Backend(ABC):
             once the server has told what it is.
     """
 
-    kind: ClassVar[str]
+    kind: str
     name: str
     capabilities: Capabilities = EVERYTHING
 

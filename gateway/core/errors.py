@@ -29,6 +29,7 @@ wrong and never an upstream host, a file path or a stack trace.
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
 MAX_MESSAGE = 900  # characters
@@ -167,3 +168,12 @@ class RequestRefused(BackendError):
     An error of the backend all the same where the gateway has checked all that there is to check: what is left is
     between the server and its model. ``Validate`` says otherwise where the signature leaves shapes to the server.
     """
+
+
+def outcome_of(error: BaseException | None) -> str:
+    """The stable name of how a request ended that raised ``error``; None is a success."""
+    if error is None:
+        return "ok"
+    if isinstance(error, GatewayError):
+        return error.reason
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else "internal"

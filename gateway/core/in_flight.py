@@ -6,27 +6,31 @@ import asyncio
 
 
 class InFlight:
-    """A count that can be waited for."""
+    """A count that can be waited for.
 
-    __slots__ = ("_count", "_left")
+    Attributes:
+        count: how many are under way.
+    """
+
+    __slots__ = ("_left", "count")
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._left: asyncio.Event | None = None
 
     def enter(self) -> None:
         """One more is under way."""
-        self._count += 1
+        self.count += 1
 
     def leave(self) -> None:
         """One of them is over."""
-        self._count -= 1
-        if self._left is not None and not self._count:
+        self.count -= 1
+        if self._left is not None and not self.count:
             self._left.set()
 
     async def idle(self) -> None:
         """Return when none is under way."""
-        while self._count:
+        while self.count:
             self._left = self._left or asyncio.Event()
             self._left.clear()
             await self._left.wait()

@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.core.span import Span
 from gateway.core.tensors import Tensor
 
 Parameter = bool | int | float | str
 NO_PARAMETERS: Mapping[str, Parameter] = {}
+# The last digit of a traceparent's flags when the lowest of them is set.
+_SAMPLED_FLAGS = frozenset("13579bdf")
 _NO_INPUT_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {}
 
 
@@ -22,13 +25,17 @@ class RequestContext:
         started: ``time.perf_counter()`` when the front door had the whole request, in seconds.
         backend: name of the backend the client asks for; empty leaves the choice to the gateway.
         timeout: seconds the client allows from ``started``; None leaves it to the configuration.
-        traceparent: W3C trace context to pass on; filled in by the trace filter when empty.
+        traceparent: W3C trace context to pass on; the front door's tracer makes it a valid one.
+        tracestate: what tracing systems keep beside it; empty when they keep nothing.
+        span: the innermost one that is open; None for a request whose trace is not recorded.
         served_by: name of the backend that answered, or was tried last.
         backend_seconds: time spent waiting for backends, summed over attempts.
         queue_seconds: the part of it that was spent waiting for a free engine in this process.
         tried: backends that refused the connection during this request.
         priority: 1 is the most urgent; 0 means the client did not say, and comes after all who did.
         queue_timeout: seconds the request may wait for a free engine; None leaves that to the deadline.
+        request_id: the client's own, once the request is decoded; for logs.
+        failure: the reason with which the stack gave the request up; empty as long as it has not.
     """
 
     protocol: str
@@ -36,12 +43,33 @@ class RequestContext:
     backend: str = ""
     timeout: float | None = None
     traceparent: str = ""
+    tracestate: str = ""
+    span: Span | None = None
     served_by: str = ""
     backend_seconds: float = 0.0
     tried: tuple[str, ...] = ()
     priority: int = 0
     queue_timeout: float | None = None
     queue_seconds: float = 0.0
+    request_id: str = ""
+    failure: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the request belongs to; empty where none was begun."""
+        return self.traceparent[3:35]
+
+    @property
+    def sampled_trace(self) -> str:
+        """The same, where whoever began the trace keeps it; else empty."""
+        return self.trace_id if self.traceparent[-1:] in _SAMPLED_FLAGS else ""
+
+    def trace_headers(self) -> dict[str, str]:
+        """The trace context as HTTP headers or gRPC metadata for a backend."""
+        headers = {"traceparent": self.traceparent} if self.traceparent else {}
+        if self.tracestate:
+            headers["tracestate"] = self.tracestate
+        return headers
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ class AttemptRecorder(Protocol):
     def attempt_started(self) -> None:
         """One more attempt is in flight."""
 
-    def attempt_finished(self, outcome: str, duration: float) -> None:
-        """One attempt ended after ``duration`` seconds."""
+    def attempt_finished(self, outcome: str, duration: float, trace_id: str) -> None:
+        """One attempt ended after ``duration`` seconds; ``trace_id`` is empty unless somebody keeps the trace."""
 
 
 class AttemptMetrics(Filter):
@@ -62,4 +62,4 @@ class AttemptMetrics(Filter):
             duration = time.perf_counter() - started
             request.context.backend_seconds += duration
             self._endpoint.load.in_flight -= 1
-            self._recorder.attempt_finished(outcome, duration)
+            self._recorder.attempt_finished(outcome, duration, request.context.sampled_trace)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import outcome_of
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
+from gateway.core.tensors import total_bytes
 
 
 class RequestRecorder(Protocol):
     """Where the measurements go."""
 
     def request_finished(
-        self, protocol: str, model: str, backend: str, outcome: str, duration: float, overhead: float
+        self, protocol: str, model: str, backend: str, outcome: str, duration: float, overhead: float, trace_id: str
     ) -> None:
-        """One request ended; durations in seconds, ``overhead`` is the part outside any backend."""
+        """One request ended; durations in seconds, ``overhead`` is the part outside any backend.
+
+        ``trace_id`` is empty unless somebody keeps the trace.
+        """
+
+    def payload(self, protocol: str, received: int, sent: int | None) -> None:
+        """Bytes of its tensors; ``sent`` is None when it got no answer."""
 
 
 class Metrics(Filter):
@@ -32,20 +38,17 @@ class Metrics(Filter):
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         try:
             response = await self.inner(request)
-        except GatewayError as error:
-            self._record(request, error.reason)
+        except BaseException as error:
+            self._record(request, outcome_of(error), None)
             raise
-        except asyncio.CancelledError:
-            self._record(request, "cancelled")
-            raise
-        except Exception:
-            self._record(request, "internal")
-            raise
-        self._record(request, "ok")
+        self._record(request, "ok", total_bytes(response.outputs))
         return response
 
-    def _record(self, request: InferRequest, outcome: str) -> None:
+    def _record(self, request: InferRequest, outcome: str, sent: int | None) -> None:
         context = request.context
         duration = time.perf_counter() - context.started
         overhead = max(0.0, duration - context.backend_seconds)
-        self._recorder.request_finished(context.protocol, request.model, context.served_by, outcome, duration, overhead)
+        self._recorder.request_finished(
+            context.protocol, request.model, context.served_by, outcome, duration, overhead, context.sampled_trace
+        )
+        self._recorder.payload(context.protocol, total_bytes(request.inputs), sent)

@@ -1,32 +1,31 @@
-"""Give every request a W3C trace context, so that one id follows it through every log and backend."""
+"""Say on the span of a recorded request what it asked for, and who answered."""
 
 from __future__ import annotations
 
-import random
-import re
+from collections.abc import Coroutine
+from typing import Any
 
 from gateway.core.messages import InferRequest, InferResponse
-from gateway.core.service import Filter, Service
-
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+from gateway.core.service import Filter
+from gateway.core.span import Span
 
 
 class Trace(Filter):
-    """Keeps the trace id a client sent and starts a new span under it; without a valid one, starts a trace."""
+    """Steps aside for requests whose trace is not recorded, which are most."""
 
-    __slots__ = ("_random",)
+    __slots__ = ()
 
-    def __init__(self, inner: Service, rng: random.Random | None = None) -> None:
-        super().__init__(inner)
-        # Ids must be unique, not secret; the system's generator costs two calls into the kernel a request.
-        self._random = rng or random.Random()  # noqa: S311
+    def __call__(self, request: InferRequest, /) -> Coroutine[Any, Any, InferResponse]:
+        span = request.context.span
+        return self.inner(request) if span is None else self._noted(request, span)
 
-    async def __call__(self, request: InferRequest, /) -> InferResponse:
-        context = request.context
-        span = self._random.getrandbits(64) or 1
-        if _TRACEPARENT.fullmatch(context.traceparent):
-            context.traceparent = f"{context.traceparent[:36]}{span:016x}{context.traceparent[52:]}"
-        else:
-            # Not sampled: whoever samples decides at the edge, and the edge said nothing.
-            context.traceparent = f"00-{self._random.getrandbits(128) or 1:032x}-{span:016x}-00"
-        return await self.inner(request)
+    async def _noted(self, request: InferRequest, span: Span) -> InferResponse:
+        version = request.version
+        try:
+            response = await self.inner(request)
+            version = response.version
+            return response
+        finally:
+            asked = {"gateway.protocol": request.context.protocol, "gateway.model": request.model}
+            found = {"gateway.version": version, "gateway.backend": request.context.served_by}
+            span.note(asked | {name: value for name, value in found.items() if value})

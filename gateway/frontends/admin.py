@@ -13,14 +13,21 @@ from starlette.types import ASGIApp
 
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog
+from gateway.core.replicas import ReplicaControl
+from gateway.frontends.admin_replicas import replica_routes, told
 from gateway.frontends.server import Server
 
 
-def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]], doors: ASGIApp) -> Starlette:
+def admin_app(
+    server: Server,
+    backends: Mapping[str, Mapping[str, Any]],
+    replicas: Mapping[str, ReplicaControl],
+    doors: ASGIApp,
+) -> Starlette:
     """Liveness, readiness (503 while not ready), the state of every backend, and the protocols' own operations.
 
-    ``backends`` holds what is known of each from the configuration: kind and addresses. ``doors`` answers every other
-    path, which is where loading and unloading models is.
+    ``backends`` holds what is known of each from the configuration: kind and addresses; ``replicas`` those of them that
+    may be several servers. ``doors`` answers every other path, which is where loading and unloading models is.
     """
 
     async def live(_: Request) -> Response:
@@ -30,12 +37,14 @@ def admin_app(server: Server, backends: Mapping[str, Mapping[str, Any]], doors: 
         return JSONResponse({"ready": server.ready}, status_code=200 if server.ready else 503)
 
     async def list_backends(_: Request) -> Response:
-        return JSONResponse(
-            {name: {**known, "models": _models_of(name, server.catalog)} for name, known in backends.items()}
-        )
+        return JSONResponse({name: {**known, **state(name)} for name, known in backends.items()})
+
+    def state(name: str) -> dict[str, Any]:
+        found = told(replicas[name]) if name in replicas else {}
+        return {"models": _models_of(name, server.catalog), "replicas": found}
 
     routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/backends", list_backends)]
-    return Starlette(routes=[*routes, Mount("/", doors)])
+    return Starlette(routes=[*routes, *replica_routes(replicas, server.authorization), Mount("/", doors)])
 
 
 def _models_of(backend: str, catalog: Catalog) -> dict[str, dict[str, Any]]:

@@ -8,11 +8,20 @@ from typing import Any, ClassVar
 
 import grpc
 
+from gateway.core.current import CURRENT
 from gateway.core.errors import GatewayError, Unsupported
 from gateway.core.messages import RequestContext
 from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import MIN_ANSWER
-from gateway.frontends.grpc_edge import Gate, abort_with, compress_answer, report, request_context
+from gateway.frontends.grpc_edge import (
+    Gate,
+    abort_with,
+    compress_answer,
+    end_span,
+    metadata_of,
+    read_hints,
+    report,
+)
 from gateway.frontends.operations import Access, Operation, bound
 from gateway.frontends.server import Server
 
@@ -49,21 +58,32 @@ class GRPCDoor:
         return tuple(grpc.method_handlers_generic_handler(service, found) for service, found in methods.items())
 
     @contextlib.contextmanager
-    def inference(self, protocol: str, context: grpc.aio.ServicerContext) -> Iterator[RequestContext]:
-        """The context of one inference: a refusal inside is counted, and how it went is reported to the client.
+    def inference(self, protocol: str, method: str, context: grpc.aio.ServicerContext) -> Iterator[RequestContext]:
+        """The context of one inference by ``method``, as operations name it.
+
+        A refusal inside is counted, and how it went is reported to the client and to the span of the inference.
 
         Raises:
             InvalidRequest: a hint in the call's metadata is malformed.
         """
-        call = request_context(protocol, context)
+        metadata = metadata_of(context)
+        call = RequestContext(protocol)
+        CURRENT.set(call)
+        call.traceparent, call.tracestate = metadata.get("traceparent", ""), metadata.get("tracestate", "")
+        self.server.tracer.begin(call, method, {"rpc.system.name": "grpc", "rpc.method": method})
+        problem: BaseException | None = None
         try:
+            read_hints(call, metadata, context.time_remaining())
             yield call
-        except GatewayError as error:
-            if not call.served_by:
-                self.server.rejected(error.reason)
+        except BaseException as error:
+            problem = error
+            if isinstance(error, GatewayError) and not call.served_by:
+                self.server.rejected(error, call)
             raise
         finally:
             report(context, call)
+            if call.span is not None:
+                end_span(call.span, problem)
 
     def _method(self, operation: Operation, handler: Any) -> grpc.RpcMethodHandler:
         async def unary(data: bytes, context: grpc.aio.ServicerContext) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 import grpc
@@ -13,6 +13,7 @@ import structlog
 
 from gateway.core import errors
 from gateway.core.messages import RequestContext
+from gateway.core.span import Span
 from gateway.frontends import hints
 from gateway.frontends.compression import answer_coding
 
@@ -32,6 +33,14 @@ _CODES: dict[type[errors.GatewayError], grpc.StatusCode] = {
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.BackendError: grpc.StatusCode.INTERNAL,
+}
+
+# The codes that are a failure of the server.
+_OURS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNAVAILABLE,
 }
 
 
@@ -88,24 +97,41 @@ async def abort_with(context: grpc.aio.ServicerContext, error: Exception) -> NoR
     raise AssertionError("abort returned")
 
 
-def request_context(protocol: str, context: grpc.aio.ServicerContext) -> RequestContext:
-    """The context of a call, from its metadata and its deadline.
+def metadata_of(context: grpc.aio.ServicerContext) -> dict[str, str]:
+    """The metadata of a call by key; what came several times is one list, as with the headers of HTTP."""
+    metadata: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        metadata[key] = f"{metadata[key]},{text}" if key in metadata else text
+    return metadata
+
+
+def read_hints(request: RequestContext, metadata: Mapping[str, str], remaining: float | None) -> None:
+    """Fill in what ``metadata`` asks for; ``remaining`` is the time that the call's own deadline leaves, in seconds.
 
     Raises:
         InvalidRequest: a hint is malformed.
     """
-    request = RequestContext(protocol)
-    for key, value in context.invocation_metadata() or ():
-        if key == hints.BACKEND:
-            request.backend = _text(value)
-        elif key == hints.TIMEOUT_MS:
-            request.timeout = hints.parse_timeout(_text(value))
-        elif key == hints.TRACEPARENT:
-            request.traceparent = _text(value)
-    remaining = context.time_remaining()
+    request.backend = metadata.get(hints.BACKEND, "")
+    timeout = metadata.get(hints.TIMEOUT_MS)
+    if timeout is not None:
+        request.timeout = hints.parse_timeout(timeout)
     if remaining is not None:
         request.timeout = remaining if request.timeout is None else min(request.timeout, remaining)
-    return request
+
+
+def end_span(span: Span, error: BaseException | None) -> None:
+    """End the ``span`` of a call that raised ``error``; None is a success."""
+    code, problem = grpc.StatusCode.OK, ""
+    if isinstance(error, errors.GatewayError):
+        code, problem = code_of(error), error.message
+    elif isinstance(error, asyncio.CancelledError):
+        code = grpc.StatusCode.CANCELLED
+    elif error is not None:
+        code, problem = grpc.StatusCode.INTERNAL, "internal error"
+    span.note({"rpc.response.status_code": code.name})
+    # By the semantic conventions, what is the client's fault does not make the span one that failed.
+    span.end(errors.outcome_of(error), problem if code in _OURS else "")
 
 
 def report(context: grpc.aio.ServicerContext, request: RequestContext) -> None:
@@ -127,7 +153,3 @@ async def compress_answer(context: grpc.aio.ServicerContext) -> None:
             if coding:
                 context.set_compression(_COMPRESSION[coding])
                 await context.send_initial_metadata(())  # without it, the library forgets about compression
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

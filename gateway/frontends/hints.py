@@ -12,7 +12,6 @@ BACKEND = "x-gateway-backend"
 TIMEOUT_MS = "x-gateway-timeout-ms"
 SERVED_BY = "x-gateway-served-by"
 SERVER_TIMING = "server-timing"
-TRACEPARENT = "traceparent"
 
 
 def parse_timeout(value: str) -> float:

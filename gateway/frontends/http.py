@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 import structlog
 
-from gateway.core.errors import GatewayError, Unsupported
+from gateway.core.errors import GatewayError, Unsupported, outcome_of
+from gateway.core.messages import RequestContext
+from gateway.core.span import Span
 from gateway.frontends import hints
 from gateway.frontends.asgi import ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
 from gateway.frontends.authorization import Caller
@@ -68,18 +70,20 @@ class HTTPApp:
             path = path[:-1]
         headers = _by_name(scope["headers"])
         caller = Caller((scope["client"] or ("",))[0], headers.get(b"authorization", b"").decode("latin-1"))
-        exchange = Exchange({}, scope["query_string"], headers, b"", caller)
+        exchange = Exchange({}, scope["method"], scope["query_string"], headers, b"", caller)
         try:
-            reply = await self._answer(scope["method"], path, exchange, receive)
+            reply = await self._answer(path, exchange, receive)
         except ClientDisconnected:
             return
         if len(reply.body) >= MIN_ANSWER:
             reply = await self._compressed(reply, headers.get(b"accept-encoding"))
+        if exchange.context is not None and exchange.context.span is not None:
+            _end(exchange.context.span, path, reply.status, exchange.error)
         await respond(send, reply.status, reply.body, [*reply.headers, *self._tail(exchange)])
 
-    async def _answer(self, method: str, path: str, exchange: Exchange, receive: Receive) -> Reply:
+    async def _answer(self, path: str, exchange: Exchange, receive: Receive) -> Reply:
         routes = self._routes.get(_first_part(path), [])
-        verb = "GET" if method == "HEAD" else method
+        verb = "GET" if exchange.method == "HEAD" else exchange.method
         allowed: list[str] = []
         for route in routes:
             match = route.pattern.fullmatch(path)
@@ -89,9 +93,10 @@ class HTTPApp:
                 allowed.append(route.operation.method)
                 continue
             exchange.parameters = {name: unquote(value) for name, value in match.groupdict().items()}
+            exchange.route = route.operation.path
             return await self._run(route, exchange, receive)
         door = routes[0].door if routes else self._doors[0]
-        return door.unrouted(method, path, allowed)
+        return door.unrouted(exchange.method, path, allowed)
 
     async def _run(self, route: _Route, exchange: Exchange, receive: Receive) -> Reply:
         try:
@@ -106,7 +111,8 @@ class HTTPApp:
             return await route.handler(exchange)
         except GatewayError as error:
             if exchange.context is None or not exchange.context.served_by:
-                self._server.rejected(error.reason)
+                self._server.rejected(error, exchange.context or RequestContext("http"))
+            exchange.error = error
             reply = route.door.refuse(error)
             if isinstance(error, UnsupportedCoding):
                 reply = replace(reply, headers=[*reply.headers, (b"accept-encoding", OFFERED)])
@@ -115,7 +121,8 @@ class HTTPApp:
             raise
         except Exception:
             _log.exception("request failed unexpectedly", operation=route.operation.path)
-            return route.door.refuse(GatewayError("internal error"))
+            exchange.error = GatewayError("internal error")
+            return route.door.refuse(exchange.error)
 
     def _tail(self, exchange: Exchange) -> Headers:
         """The headers that every answer ends with."""
@@ -136,6 +143,12 @@ class HTTPApp:
         if body is None:
             return replace(reply, headers=varies)
         return replace(reply, body=body, headers=[*varies, (b"content-encoding", coding)])
+
+
+def _end(span: Span, path: str, status: int, error: GatewayError | None) -> None:
+    span.note({"url.scheme": "http", "url.path": path, "http.response.status_code": status})
+    # By the semantic conventions, what is the client's fault does not make the span one that failed.
+    span.end(outcome_of(error), error.message if error and status >= 500 else "")
 
 
 def _by_name(pairs: Headers) -> dict[bytes, bytes]:

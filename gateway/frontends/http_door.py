@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import orjson
 
 from gateway.core import errors
+from gateway.core.current import CURRENT
 from gateway.core.messages import RequestContext
 from gateway.frontends import hints
 from gateway.frontends.asgi import Headers, header_text
@@ -46,32 +47,25 @@ class Exchange:
 
     Attributes:
         parameters: the named parts of the path, unquoted.
+        method: the verb.
         query: the query string, as it came.
         headers: by name in lower case.
         body: whole and decompressed.
         caller: where it comes from.
+        route: the path of the operation that answers, with ``{name}`` for a part of it.
         context: of an inference; its measurements go into the answer's headers.
+        error: why there is no answer.
     """
 
     parameters: Mapping[str, str]
+    method: str
     query: bytes
     headers: dict[bytes, bytes]
     body: bytes
     caller: Caller
+    route: str = ""
     context: RequestContext | None = None
-
-    def infer_context(self, protocol: str) -> RequestContext:
-        """The context of an inference over ``protocol``, from the hints in the headers.
-
-        Raises:
-            InvalidRequest: a hint is malformed.
-        """
-        self.context = RequestContext(protocol)
-        timeout = header_text(self.headers, b"x-gateway-timeout-ms")
-        self.context.timeout = None if timeout is None else hints.parse_timeout(timeout)
-        self.context.backend = header_text(self.headers, b"x-gateway-backend") or ""
-        self.context.traceparent = header_text(self.headers, b"traceparent") or ""
-        return self.context
+    error: errors.GatewayError | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -110,6 +104,28 @@ class HTTPDoor:
     def handlers(self) -> Mapping[tuple[str, str], Handler]:
         """A handler for each implemented operation, by its key."""
         raise NotImplementedError
+
+    def begin(self, protocol: str, exchange: Exchange) -> RequestContext:
+        """The context of an inference over ``protocol``: its trace and its hints are in the headers.
+
+        Raises:
+            InvalidRequest: a hint is malformed.
+        """
+        headers = exchange.headers
+        context = exchange.context = RequestContext(protocol)
+        CURRENT.set(context)
+        # Nothing is wrong with a request whose trace context is: the tracer ignores what it cannot read.
+        context.traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        context.tracestate = headers.get(b"tracestate", b"").decode("latin-1")
+        self.server.tracer.begin(
+            context,
+            f"{exchange.method} {exchange.route}",
+            {"http.request.method": exchange.method, "http.route": exchange.route},
+        )
+        timeout = header_text(headers, b"x-gateway-timeout-ms")
+        context.timeout = None if timeout is None else hints.parse_timeout(timeout)
+        context.backend = header_text(headers, b"x-gateway-backend") or ""
+        return context
 
     def error_body(self, status: int, message: str, error: errors.GatewayError | None) -> bytes:  # noqa: ARG002
         """The body of an error answer; ``error`` is None for an unknown path (404) and a wrong verb (405)."""

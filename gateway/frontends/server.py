@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.catalog import Catalog
+from gateway.core.errors import GatewayError
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
 from gateway.core.log_settings import LogControl
+from gateway.core.messages import RequestContext
 from gateway.core.repository import Repository
 from gateway.core.service import Service
+from gateway.core.tracing import Tracer
 from gateway.frontends.authorization import Authorization
 from gateway.frontends.shared_memory import SharedMemoryRegions
 
@@ -19,8 +22,8 @@ from gateway.frontends.shared_memory import SharedMemoryRegions
 class Server:
     """The one Service behind all front doors, and what they tell clients about it.
 
-    ``rejected`` is called with the reason of every request that a front door refuses by itself; ``shared_memory`` is
-    None when it is switched off.
+    ``rejected`` is called for every request that fails before a backend has it; ``shared_memory`` is None when it is
+    switched off.
     """
 
     name: str
@@ -30,9 +33,10 @@ class Server:
     repository: Repository
     lifecycle: Lifecycle
     limits: Limits
-    rejected: Callable[[str], None]
+    rejected: Callable[[GatewayError, RequestContext], None]
     authorization: Authorization
     logs: LogControl
+    tracer: Tracer
     shared_memory: SharedMemoryRegions | None = None
 
     @property

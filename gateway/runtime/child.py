@@ -1,63 +1,39 @@
-"""One server over its whole life: started, watched, restarted when it dies, stopped."""
+"""One server as a local process: started, watched, restarted when it dies, stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from gateway.runtime.backoff import RestartBackoff
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.process import Process, describe_exit, open_log
+from gateway.runtime.procfs import start_time
 from gateway.runtime.readiness import wait_ready
 from gateway.runtime.reaper_client import Reaper
+from gateway.runtime.server import Server, ServerState
 
 _TAIL_LINES = 15
 _TAIL_BYTES = 16 * 1024
-
-
-class ChildState(StrEnum):
-    """Where a server is in its life, as the state file spells it."""
-
-    STARTING = "starting"
-    READY = "ready"
-    RESTARTING = "restarting"
-    FAILED = "failed"
-    STOPPED = "stopped"
 
 
 class _NotStarted(Exception):
     """One start failed, and nothing of it is left; the message says how."""
 
 
-class Child:
-    """Runs one ``Launch``.
+class Child(Server):
+    """Runs one ``Launch``; its output goes to ``log``."""
 
-    Attributes:
-        state: see ``ChildState``.
-        waiting_for: while it starts, what it has not done yet.
-        restarts: how often it was started again.
-        started, ready_at: ``time.monotonic()`` of the present start and of its end, in seconds; None before.
-        supervision: the endless task that restarts it; None before it was ready for the first time.
-    """
-
-    def __init__(self, launch: Launch, log: Path, reaper: Reaper, changed: Callable[[Child, str], None]) -> None:
-        """``changed`` is called at every change of state, with a line for people (empty when there is no news)."""
+    def __init__(self, launch: Launch, log: Path, reaper: Reaper) -> None:
+        super().__init__(launch.name, launch.server)
         self.launch = launch
         self.log = log
-        self.state = ChildState.STARTING
-        self.waiting_for = ""
-        self.restarts = 0
-        self.started: float | None = None
-        self.ready_at: float | None = None
-        self.supervision: asyncio.Task[None] | None = None
         self._reaper = reaper
-        self._changed = changed
         self._backoff = RestartBackoff()
         self._process: Process | None = None
 
@@ -66,37 +42,38 @@ class Child:
         """Pid of the running server."""
         return self._process.pid if self._process is not None and not self._process.ended.done() else None
 
-    async def start(self) -> None:
-        """Return once the server is ready; from then on it is restarted whenever it dies.
+    def facts(self) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "start_time": None if self.pid is None else start_time(self.pid),
+            "log": str(self.log),
+            **({"scratch": str(self.launch.scratch)} if self.launch.scratch is not None else {}),
+            **self.launch.facts,
+        }
 
-        Raises:
-            RuntimeFailure: it ended or did not get ready in time; nothing of it is left.
-        """
+    async def start(self) -> None:
         try:
             process = await self._run_until_ready()
         except _NotStarted as failure:
-            self._set(ChildState.FAILED)
+            self._set(ServerState.FAILED)
             tail = read_tail(self.log)
             shown = f"\nThe last lines of its log:\n{tail}" if tail else ""
             raise RuntimeFailure(f"{self.launch.name}: {failure}\nIts log is {self.log}{shown}") from None
         self.supervision = asyncio.create_task(self._supervise(process), name=f"supervise {self.launch.name}")
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        """Stop it for good; ``hurry`` skips what is left of the grace period."""
-        if self.supervision is not None:
-            self.supervision.cancel()
-            await asyncio.wait({self.supervision})
+        await self._end_supervision()
         await self._stop_process(hurry)
         if self.launch.scratch is not None:
             shutil.rmtree(self.launch.scratch, ignore_errors=True)
-        if self.state is not ChildState.FAILED:
-            self._set(ChildState.STOPPED)
+        if self.state is not ServerState.FAILED:
+            self._set(ServerState.STOPPED)
 
     async def _supervise(self, process: Process) -> None:
         while True:
             status = await asyncio.shield(process.ended)
             delay = self._backoff.died()
-            self._set(ChildState.RESTARTING, f"{describe_exit(status)}; restart in {delay:g} s; log: {self.log}")
+            self._set(ServerState.RESTARTING, f"{describe_exit(status)}; restart in {delay:g} s; log: {self.log}")
             await asyncio.sleep(delay)
             process = await self._restart()
 
@@ -107,14 +84,14 @@ class Child:
                 return await self._run_until_ready()
             except _NotStarted as failure:
                 delay = self._backoff.died()
-                self._set(ChildState.RESTARTING, f"{failure}; restart in {delay:g} s; log: {self.log}")
+                self._set(ServerState.RESTARTING, f"{failure}; restart in {delay:g} s; log: {self.log}")
                 await asyncio.sleep(delay)
 
     async def _run_until_ready(self) -> Process:
         started = self.started = time.monotonic()
         self.ready_at = None
         process = self._process = self._spawn()
-        self._set(ChildState.STARTING if self.restarts == 0 else ChildState.RESTARTING)
+        self._set(ServerState.STARTING if self.restarts == 0 else ServerState.RESTARTING)
         ready = asyncio.create_task(wait_ready(self.launch.probe, self._note_waiting))
         try:
             await asyncio.wait(
@@ -131,7 +108,7 @@ class Child:
         self.waiting_for = ""
         self._backoff.became_ready()
         self.ready_at = time.monotonic()
-        self._set(ChildState.READY, f"ready after {self.ready_at - started:.1f} s")
+        self._set(ServerState.READY, f"ready after {self.ready_at - started:.1f} s")
         return process
 
     def _spawn(self) -> Process:
@@ -154,10 +131,6 @@ class Child:
 
     def _note_waiting(self, reason: str) -> None:
         self.waiting_for = reason
-
-    def _set(self, state: ChildState, news: str = "") -> None:
-        self.state = state
-        self._changed(self, news)
 
 
 def read_tail(log: Path) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
 import time
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +23,7 @@ from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.stale import clear_stale
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 from gateway.runtime.tables import servers, status_table
-from gateway.runtime.up import run_stack
+from gateway.runtime.up import run_processes, run_stack
 
 _POLL_SECONDS = 0.1
 # How long `status --wait` gives a `gateway up` that was started just before it to appear.
@@ -37,7 +40,11 @@ RunDirOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the three commands to ``app``."""
-    app.command(epilog=_examples("up", "up --backends torchserve,onnxruntime", "up -c gateway.yaml --run-dir run"))(up)
+    app.command(
+        epilog=_examples(
+            "up", "up --backends torchserve,onnxruntime", "up --runtime docker", "up -c gateway.yaml --run-dir run"
+        )
+    )(up)
     app.command(epilog=_examples("down", "down --run-dir run"))(down)
     app.command(epilog=_examples("status", "status --wait 300", "status --json"))(status)
 
@@ -47,9 +54,12 @@ def up(
     backends: Annotated[
         str, typer.Option(metavar="A,B,…", help="Start only these backends of the configuration.")
     ] = "",
-    runtime: Annotated[  # noqa: ARG001 - local processes are the only one so far
-        Literal["process"], typer.Option(help="How the servers run.")
+    runtime: Annotated[
+        Literal["process", "docker"], typer.Option(help="Local processes, or containers of a Docker engine.")
     ] = "process",
+    images: Annotated[
+        str, typer.Option(metavar="PREFIX", help="With --runtime docker: what the names of the images begin with.")
+    ] = "serving-gateway",
     run_dir: RunDirOption = DEFAULT_RUN_DIRECTORY,
 ) -> None:
     """Start the backends and the gateway, and keep them running until Ctrl-C.
@@ -65,8 +75,9 @@ def up(
     run = RunDirectory(run_dir)
     try:
         run.create()
+        start = run_processes if runtime == "process" else _docker_runtime(images)
         with run.lock():
-            run_stack(settings, run)
+            run_stack(run, lambda: start(settings, run))
     except RuntimeFailure as failure:
         complain(str(failure))
         raise typer.Exit(1) from None
@@ -79,7 +90,12 @@ def down(run_dir: RunDirOption = DEFAULT_RUN_DIRECTORY) -> None:
     """Stop what `gateway up` started, and wait until it is gone."""
     console = messages()
     run = RunDirectory(run_dir)
-    if found := clear_stale(run):
+    try:
+        found = clear_stale(run)
+    except RuntimeFailure as failure:
+        complain(str(failure))
+        raise typer.Exit(1) from None
+    if found:
         console.print(Text(f"{run.shown(run.path)}: {found}"), soft_wrap=True)
         return
     state = run.read_state()
@@ -113,7 +129,7 @@ def status(
         console.print(Text(json.dumps(state, indent=2)), soft_wrap=True)
     else:
         console.print(status_table(state))
-        console.print(Text(f"Logs: {run.shown(run.logs)}/NAME.log. Models: {', '.join(state['models'])}."))
+        console.print(Text(f"Logs: {state['logs']}. Models: {', '.join(state['models'])}."))
     if not all_ready(state):
         waiting = [f"{name} is {server['state']}" for name, server in servers(state) if server["state"] != "ready"]
         messages().print(Text(f"not ready: {', '.join(waiting) or state['phase']}"), soft_wrap=True)
@@ -138,6 +154,19 @@ def select_backends(config: GatewayConfig, names: str) -> GatewayConfig:
 def all_ready(state: dict[str, Any]) -> bool:
     """Whether every server in the state file's content is ready."""
     return state["phase"] == "ready" and all(server["state"] == "ready" for _, server in servers(state))
+
+
+def _docker_runtime(images: str) -> Callable[[GatewayConfig, RunDirectory], Coroutine[Any, Any, None]]:
+    """Runs a stack in containers of images whose names begin with ``images``.
+
+    Raises:
+        RuntimeFailure: the SDK is not installed.
+    """
+    if importlib.util.find_spec("docker") is None:
+        raise RuntimeFailure("the Docker SDK is not installed; install it with: pip install 'serving-gateway[docker]'")
+    from gateway.runtime.docker.up import run_containers
+
+    return partial(run_containers, images=images)
 
 
 def _examples(*commands: str) -> str:

@@ -48,33 +48,45 @@ def make_plan(config: GatewayConfig, run: RunDirectory) -> Plan:
     """
     config = resolve_ports(config)
     check_free(listening_ports(config))
+    context = make_context(config, run)
+    backends = [launch for name in config.backends if (launch := launch_backend(name, context)) is not None]
+    return Plan(backends, launch_gateway(context), list(context.models), example_command(context))
+
+
+def make_context(config: GatewayConfig, run: RunDirectory, *, elsewhere: bool = False) -> LaunchContext:
+    """What every launcher needs to know; ``config`` has its ports resolved, ``elsewhere`` is as in LaunchContext.
+
+    Raises:
+        RuntimeFailure: a model is not built or damaged, or a label stands for no served version.
+    """
     config = _absolute(config, run)
     try:
         models = _models(config)
         check_labels(config, ModelStore(config.model_store))
-        context = LaunchContext(_routed(config, models), run, models)
-        return Plan(_launch_backends(context), launch_gateway(context), list(context.models), _example(context))
     except (StoreError, ConfigError) as error:
         raise RuntimeFailure(str(error)) from None
+    return LaunchContext(_routed(config, models), run, models, elsewhere)
 
 
-def _launch_backends(context: LaunchContext) -> list[Launch]:
-    launches = []
-    for name, backend in context.config.backends.items():
-        if backend.kind == "embedded" or backend.launch is None:
-            continue  # part of the gateway's process, or somebody else's server
-        if not context.models_of(name):
-            raise RuntimeFailure(
-                f"backends.{name}: none of the models to serve is for it: {', '.join(context.models)}; "
-                f"see `model-store list`, or leave it out with --backends"
-            )
-        if backend.kind == "torchserve":
-            launches.append(launch_torchserve(name, backend, backend.launch, context))
-        elif backend.kind == "tfserving":
-            launches.append(launch_tfserving(name, backend, backend.launch, context))
-        else:
-            launches.append(launch_oip(name, backend, backend.launch, context))
-    return launches
+def launch_backend(name: str, context: LaunchContext) -> Launch | None:
+    """The launch of the backend ``name``; None for a part of the gateway's process, or somebody else's server.
+
+    Raises:
+        RuntimeFailure: none of the models is for it, or its server is not installed.
+    """
+    backend = context.config.backends[name]
+    if backend.kind == "embedded" or backend.launch is None:
+        return None
+    if not context.models_of(name):
+        raise RuntimeFailure(
+            f"backends.{name}: none of the models to serve is for it: {', '.join(context.models)}; "
+            f"see `model-store list`, or leave it out with --backends"
+        )
+    if backend.kind == "torchserve":
+        return launch_torchserve(name, backend, backend.launch, context)
+    if backend.kind == "tfserving":
+        return launch_tfserving(name, backend, backend.launch, context)
+    return launch_oip(name, backend, backend.launch, context)
 
 
 def _routed(config: GatewayConfig, models: Mapping[str, StoredModel]) -> GatewayConfig:
@@ -95,7 +107,7 @@ def _routed(config: GatewayConfig, models: Mapping[str, StoredModel]) -> Gateway
     return config.model_copy(update={"backends": backends})
 
 
-def _example(context: LaunchContext) -> str:
+def example_command(context: LaunchContext) -> str:
     """``gateway infer`` on a sample of the store; a picture where there is one."""
     best = next((model for model in context.models.values() if model.pictures()), next(iter(context.models.values())))
     manifest = best.manifest

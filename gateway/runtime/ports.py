@@ -30,6 +30,11 @@ class ListeningPort:
         """The setting as error messages name it."""
         return ".".join(self.path)
 
+    @property
+    def server(self) -> str:
+        """Who listens there: the backend, or ``gateway``."""
+        return self.path[1] if self.path[0] == "backends" else "gateway"
+
 
 def split_address(address: str) -> tuple[str, int]:
     """Host (an IPv6 one without its brackets) and port of ``host:port`` or of a URL; no port gives 80."""
@@ -66,8 +71,10 @@ def listening_ports(config: GatewayConfig) -> Iterator[ListeningPort]:
                 yield ListeningPort(("backends", name, "launch", field), host, getattr(backend.launch, field))
 
 
-def resolve_ports(config: GatewayConfig) -> GatewayConfig:
+def resolve_ports(config: GatewayConfig, server: str | None = None) -> GatewayConfig:
     """``config`` with a free port in place of every 0, and with the addresses that a launched backend needs.
+
+    With ``server``, only of that one: the others run on machines of their own.
 
     Raises:
         RuntimeFailure: a host is no address of this machine.
@@ -77,7 +84,7 @@ def resolve_ports(config: GatewayConfig) -> GatewayConfig:
     held: list[socket.socket] = []  # all stay bound until the last is chosen, so that none is chosen twice
     try:
         for wanted in listening_ports(config):
-            if wanted.port == 0:
+            if wanted.port == 0 and server in (None, wanted.server):
                 held.append(_bind(wanted))
                 _set_port(data, wanted.path, held[-1].getsockname()[1])
     finally:

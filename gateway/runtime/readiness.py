@@ -63,12 +63,12 @@ def oip_probe(url: str, inputs: Sequence[ProbeInput]) -> Probe:
     return Probe(request, tuple(inputs))
 
 
-def torchserve_probe(url: str, token_file: Path, inputs: Sequence[ProbeInput]) -> Probe:
+def torchserve_probe(url: str, token_file: Path | None, inputs: Sequence[ProbeInput]) -> Probe:
     """TorchServe's prediction API; the models' own handler takes the same binary body as OIP."""
 
     def request(probe: ProbeInput) -> ProbeRequest:
         header, body = _binary_body(probe.inputs)
-        token = {"Authorization": f"Bearer {_inference_token(token_file)}"}
+        token = {"Authorization": f"Bearer {_inference_token(token_file)}"} if token_file is not None else {}
         return ProbeRequest(f"{url}/predictions/{probe.model}", header | token, body)
 
     return Probe(request, tuple(inputs))

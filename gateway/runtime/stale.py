@@ -1,4 +1,7 @@
-"""What a ``gateway up`` that was killed leaves: a state file that is no longer true, and servers about to end."""
+"""What a ``gateway up`` that was killed leaves: a state file that is no longer true, and servers.
+
+Processes are about to end, since the reaper stops them. Containers go on until somebody removes them.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,27 @@ _POLL_SECONDS = 0.05
 def clear_stale(run: RunDirectory) -> str:
     """Remove a state file whose supervisor is gone, and the servers and scratch directories that it names.
 
-    The reaper is stopping those already; this makes sure that it is done. Returns a sentence that says what was
-    found; empty when there was nothing stale.
+    Returns a sentence that says what was found; empty when there was nothing stale.
+
+    Raises:
+        RuntimeFailure: it names containers, and the engine cannot be asked.
     """
     state = run.read_state()
     if state is None or supervisor_alive(state):
         return ""
+    stopped = _remove_containers(state["project"]) if "project" in state else _stop_processes(state)
+    run.remove_state()
+    left = f"; stopped {stopped} server(s) that it had left" if stopped else ""
+    return f"a former `gateway up` (pid {state['pid']}) ended without cleaning up{left}"
+
+
+def _remove_containers(project: str) -> int:
+    from gateway.runtime.docker.up import remove_project  # an extra, which local processes do without
+
+    return remove_project(project)
+
+
+def _stop_processes(state: dict[str, Any]) -> int:
     groups = _left_groups(state)
     for group in groups:
         with contextlib.suppress(ProcessLookupError):
@@ -35,9 +53,7 @@ def clear_stale(run: RunDirectory) -> str:
     for server in _servers(state):
         if "scratch" in server:
             shutil.rmtree(server["scratch"], ignore_errors=True)
-    run.remove_state()
-    left = f"; stopped {len(groups)} server(s) that it had left" if groups else ""
-    return f"a former `gateway up` (pid {state['pid']}) ended without cleaning up{left}"
+    return len(groups)
 
 
 def _left_groups(state: dict[str, Any]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Runs a plan: the backends all at once, then the gateway; keeps them alive; stops them in the opposite order."""
+"""Runs a stack: the backends all at once, then the gateway; watches them; stops them in the opposite order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.runtime.child import Child
-from gateway.runtime.launchers.front import CONFIG_FILE
-from gateway.runtime.plan import Plan
 from gateway.runtime.procfs import start_time
-from gateway.runtime.reaper_client import Reaper
+from gateway.runtime.server import Server
 from gateway.runtime.state import RunDirectory
 
 
@@ -25,21 +22,28 @@ class Supervisor:
         gateway, backends: the servers.
     """
 
-    def __init__(self, plan: Plan, run: RunDirectory, reaper: Reaper, news: Callable[[str, str], None]) -> None:
-        """``news`` is told a server's name and what happened to it. The logs of the run before are set aside."""
+    def __init__(
+        self,
+        gateway: Server,
+        backends: Sequence[Server],
+        run: RunDirectory,
+        news: Callable[[str, str], None],
+        about: Mapping[str, Any],
+    ) -> None:
+        """``news`` is told a server's name and what happened to it; ``about`` is the state file's head."""
         self.phase = "starting"
-        self._models = list(plan.models)
+        self.gateway = gateway
+        self.backends = backends
         self._run = run
         self._news = news
-        self.gateway, *self.backends = [
-            Child(launch, run.shown(run.rotate_log(launch.name)), reaper, self._changed)
-            for launch in (plan.gateway, *plan.backends)
-        ]
+        self._about = about
+        for server in self.servers:
+            server.changed = self._changed
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     @property
-    def children(self) -> list[Child]:
+    def servers(self) -> list[Server]:
         """All servers, backends first."""
         return [*self.backends, self.gateway]
 
@@ -61,7 +65,7 @@ class Supervisor:
                 starting.result()
                 self._enter("ready")
                 await ready()
-                supervisions = [child.supervision for child in self.children if child.supervision is not None]
+                supervisions = [server.supervision for server in self.servers if server.supervision is not None]
                 done, _ = await asyncio.wait({stopping, *supervisions}, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()  # a supervision has no end of its own but an error, which must not go unseen
@@ -104,10 +108,10 @@ class Supervisor:
         self.phase = phase
         self._write_state()
 
-    def _changed(self, child: Child, news: str) -> None:
+    def _changed(self, server: Server, news: str) -> None:
         self._write_state()
         if news:
-            self._news(child.launch.name, news)
+            self._news(server.name, news)
 
     def _write_state(self) -> None:
         with contextlib.suppress(OSError):  # a full disk stops no server
@@ -119,20 +123,7 @@ class Supervisor:
             "pid": os.getpid(),
             "start_time": start_time(os.getpid()),
             "phase": self.phase,
-            "config": str(self._run.shown(self._run.path / CONFIG_FILE)),
-            "gateway": self._entry(self.gateway),
-            "models": self._models,
-            "backends": {backend.launch.name: self._entry(backend) for backend in self.backends},
-        }
-
-    def _entry(self, child: Child) -> dict[str, Any]:
-        return {
-            "server": child.launch.server,
-            "state": child.state.value,
-            "pid": child.pid,
-            "start_time": None if child.pid is None else start_time(child.pid),
-            "restarts": child.restarts,
-            "log": str(child.log),
-            **({"scratch": str(child.launch.scratch)} if child.launch.scratch is not None else {}),
-            **child.launch.facts,
+            **self._about,
+            "gateway": self.gateway.entry(),
+            "backends": {backend.name: backend.entry() for backend in self.backends},
         }

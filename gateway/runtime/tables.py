@@ -30,7 +30,7 @@ def status_table(state: dict[str, Any]) -> Table:
     table = _table("server", "state", "what it is", "HTTP, gRPC", "device")
     for name, server in servers(state):
         table.add_row(
-            _two_lines(name, f"pid {server['pid']}" if server["pid"] else ""),
+            _two_lines(name, f"pid {server['pid']}" if server.get("pid") else ""),
             _two_lines(server["state"], _count(server["restarts"], "restart"), _STYLES.get(server["state"], "yellow")),
             server["server"],
             _two_lines(_http(server), server.get("grpc", "")),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from rich.text import Text
 
 from gateway.config import GatewayConfig
+from gateway.runtime.child import Child
 from gateway.runtime.console import messages, results
 from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.launchers.front import CONFIG_FILE
 from gateway.runtime.plan import Plan, make_plan
 from gateway.runtime.progress import Progress
 from gateway.runtime.reaper_client import Reaper
@@ -18,8 +22,8 @@ from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.tables import endpoints_table
 
 
-def run_stack(config: GatewayConfig, run: RunDirectory) -> None:
-    """Start what ``config`` asks for and run it until a signal; the caller holds the run directory's lock.
+def run_stack(run: RunDirectory, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``start()``, which runs a stack until a signal; the caller holds the run directory's lock.
 
     Raises:
         RuntimeFailure: it cannot start; nothing of it is left, and the run directory keeps the reason.
@@ -28,7 +32,7 @@ def run_stack(config: GatewayConfig, run: RunDirectory) -> None:
         messages().print(Text(found), soft_wrap=True)
     run.note_failure(None)
     try:
-        asyncio.run(run_plan(make_plan(config, run), run))
+        asyncio.run(start())
     except RuntimeFailure as failure:
         run.note_failure(str(failure))
         raise
@@ -36,27 +40,52 @@ def run_stack(config: GatewayConfig, run: RunDirectory) -> None:
         run.remove_state()
 
 
+async def run_processes(config: GatewayConfig, run: RunDirectory) -> None:
+    """Run what ``config`` asks for as local processes until a signal; raises as ``run_plan`` and ``make_plan``."""
+    await run_plan(make_plan(config, run), run)
+
+
 async def run_plan(plan: Plan, run: RunDirectory) -> None:
-    """Run the servers of ``plan`` until a signal, and say on the way what happens.
+    """Run the servers of ``plan`` as local processes until a signal, and say on the way what happens.
+
+    The logs of the run before are set aside.
 
     Raises:
         RuntimeFailure: a server did not start.
     """
-    progress = Progress(messages())
     reaper = Reaper(run.rotate_log("reaper"))
-    supervisor = Supervisor(plan, run, reaper, progress.news)
-    following = asyncio.create_task(progress.follow(supervisor.children))
+    gateway, *backends = [
+        Child(launch, run.shown(run.rotate_log(launch.name)), reaper) for launch in (plan.gateway, *plan.backends)
+    ]
+    about = {
+        "config": str(run.shown(run.path / CONFIG_FILE)),
+        "logs": f"{run.shown(run.logs)}/NAME.log",
+        "models": list(plan.models),
+    }
+    progress = Progress(messages())
+    try:
+        await supervise(Supervisor(gateway, backends, run, progress.news, about), progress, plan.example)
+    finally:
+        reaper.close()
+
+
+async def supervise(supervisor: Supervisor, progress: Progress, example: str) -> None:
+    """Run ``supervisor`` until a signal; once everything is ready, say where, and that ``example`` works.
+
+    Raises:
+        RuntimeFailure: a server did not start.
+    """
+    following = asyncio.create_task(progress.follow(supervisor.servers))
 
     async def ready() -> None:
         following.cancel()
         await asyncio.wait({following})  # its live lines must be done before anything is printed below them
         console = results()
         console.print(endpoints_table(supervisor.state()))
-        console.print(Text(f"\nTry: {plan.example}\nStop with Ctrl-C."), soft_wrap=True)
+        console.print(Text(f"\nTry: {example}\nStop with Ctrl-C."), soft_wrap=True)
 
     try:
         await supervisor.run(ready)
     finally:
         following.cancel()
         await asyncio.wait({following})
-        reaper.close()

@@ -7,6 +7,7 @@ import sys
 
 import structlog
 
+from gateway.core.current import CURRENT
 from gateway.core.log_settings import LogSettings
 
 
@@ -52,12 +53,27 @@ class ProcessLogs(logging.Filter):
 
 LOGS = ProcessLogs()
 
+_LONGEST_ID = 200  # characters; the client chose it
+
+
+def name_request(
+    logger: object,  # noqa: ARG001
+    method: str,  # noqa: ARG001
+    event: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    """A processor that adds the ids of the request that is being handled, if any, and of its trace."""
+    context = CURRENT.get()
+    if context is not None:
+        ids = {"trace_id": context.trace_id, "request_id": context.request_id[:_LONGEST_ID]}
+        event.update({name: value for name, value in ids.items() if value})
+    return event
+
 
 def configure_logging() -> None:
     """Set up structlog for this process, and bring the libraries' warnings into the same stream."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -6,14 +6,19 @@ gateway does not know collapse to ``_OTHER``, so that nobody can grow the regist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway import __version__
+from gateway.core.catalog import Catalog
+from gateway.core.replicas import ReplicaControl, ReplicaState
+from gateway.telemetry.histogram import Histogram, Series
 
 # gRPC's latency buckets (proposal A66), trimmed to 10 µs … 10 s.
 BUCKETS = (
@@ -21,10 +26,27 @@ BUCKETS = (
     1.6e-02, 2e-02, 2.5e-02, 3e-02, 4e-02, 5e-02, 6.5e-02, 8e-02, 1e-01, 1.3e-01, 1.6e-01, 2e-01, 2.5e-01, 3e-01,
     4e-01, 5e-01, 6.5e-01, 8e-01, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
+# Of what is watched for saturation, few bounds do: 1 ms is nothing, 2 s is lost.
+SLOW_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0)
+BYTE_BUCKETS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 OTHER = "_OTHER"
+CLOSED, SUSPECT, OPEN = range(3)
 
 # A second series per child, of use only to a scraper that cannot see a restart; Prometheus can.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Queue(Protocol):
+    """Where requests wait for one of a backend's engines."""
+
+    capacity: int
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait now."""
+
+    def tell_waits(self, heard: Callable[[float], None]) -> None:
+        """Call ``heard`` with the seconds that each request has waited, when its turn comes."""
 
 
 class AttemptMetrics:
@@ -33,18 +55,19 @@ class AttemptMetrics:
     def __init__(self, backend: str, durations: Histogram, in_flight: Gauge) -> None:
         self._backend = backend
         self._durations = durations
-        self._in_flight = in_flight.labels(backend)
-        self._children = {outcome: durations.labels(backend, outcome) for outcome in ("ok", "connect_failed")}
+        self._in_flight = 0
+        in_flight.labels(backend).set_function(lambda: self._in_flight)
+        self._series = {outcome: durations.series(backend, outcome) for outcome in ("ok", "connect_failed")}
 
     def attempt_started(self) -> None:
-        self._in_flight.inc()
+        self._in_flight += 1
 
-    def attempt_finished(self, outcome: str, duration: float) -> None:
-        self._in_flight.dec()
-        child = self._children.get(outcome)
-        if child is None:
-            child = self._children[outcome] = self._durations.labels(self._backend, outcome)
-        child.observe(duration)
+    def attempt_finished(self, outcome: str, duration: float, trace_id: str = "") -> None:
+        self._in_flight -= 1
+        series = self._series.get(outcome)
+        if series is None:
+            series = self._series[outcome] = self._durations.series(self._backend, outcome)
+        series.observe(duration, trace_id)
 
 
 class GatewayMetrics:
@@ -64,17 +87,36 @@ class GatewayMetrics:
         self._overhead = self._histogram(
             "gateway_overhead_seconds", "Part of a request spent outside any backend.", ("protocol", "backend")
         )
-        self._attempt_duration = self._histogram(
+        self._payload = self._histogram(
+            "gateway_payload_bytes",
+            "Tensors of a request and of its answer, as bytes in memory.",
+            ("protocol", "direction"),
+            BYTE_BUCKETS,
+        )
+        self._queue_wait = self._histogram(
+            "gateway_queue_wait_seconds", "Waiting for a free engine of a backend.", ("backend",), SLOW_BUCKETS
+        )
+        loop_lag = self._histogram(
+            "gateway_event_loop_lag_seconds", "How late the event loop ran what was due.", (), SLOW_BUCKETS
+        )
+        attempt_duration = self._histogram(
             "gateway_attempt_duration_seconds", "Attempts on a backend, next to the wire.", ("backend", "outcome")
         )
-        self._in_flight = Gauge(
-            "gateway_inflight_requests", "Attempts in flight on a backend.", ["backend"], registry=self.registry
+        in_flight = self._gauge("gateway_inflight_requests", "Attempts in flight on a backend.", "backend")
+        self._queue_depth = self._gauge(
+            "gateway_queue_depth", "Requests that wait for a free engine of a backend.", "backend"
         )
-        self._ready = Gauge(
+        self._queue_limit = self._gauge("gateway_queue_limit", "How many may wait; more are refused.", "backend")
+        self._ready = self._gauge(
             "gateway_backend_ready",
             "1 when the backend passed its last health check for the model, else 0.",
-            ["backend", "model"],
-            registry=self.registry,
+            "backend",
+            "model",
+        )
+        self._circuit = self._gauge(
+            "gateway_circuit_state",
+            "0 while a backend gets its share, 1 while others are preferred, 2 while it gets nothing.",
+            "backend",
         )
         self._retries = Counter(
             "gateway_retries", "Requests sent again to another backend.", ["reason"], registry=self.registry
@@ -82,14 +124,18 @@ class GatewayMetrics:
         self._rejected = Counter(
             "gateway_rejected", "Requests refused before they reached a backend.", ["reason"], registry=self.registry
         )
-        build = Gauge("gateway_build_info", "Always 1; the labels tell the build.", ["version"], registry=self.registry)
-        build.labels(__version__).set(1)
+        self._replicas = self._gauge(
+            "gateway_backend_replicas", "Servers behind the name of a backend.", "backend", "state"
+        )
+        self._gauge("gateway_build_info", "Always 1; the labels tell the build.", "version").labels(__version__).set(1)
         self._retries.labels("connect_failed")
         for reason in ("invalid_request", "too_large", "unsupported"):
             self._rejected.labels(reason)
-        self._attempts = {name: AttemptMetrics(name, self._attempt_duration, self._in_flight) for name in backends}
-        # (duration, overhead) by label values; resolving a child costs more than observing on it.
-        self._requests: dict[tuple[str, str, str, str], tuple[Histogram, Histogram]] = {}
+        self._attempts = {name: AttemptMetrics(name, attempt_duration, in_flight) for name in backends}
+        # By label values; resolving a series costs more than observing on it.
+        self._requests: dict[tuple[str, str, str, str], tuple[Series, Series]] = {}
+        self._payloads: dict[str, tuple[Series, Series]] = {}
+        self.loop_lagged = loop_lag.series().observe
 
     def know(self, model: str) -> None:
         """Give ``model`` series of its own from now on."""
@@ -99,16 +145,48 @@ class GatewayMetrics:
         """The recorder for attempts on ``backend``."""
         return self._attempts[backend]
 
+    def watch_queue(self, backend: str, queue: Queue) -> None:
+        """Tell the state of ``queue``, and how long requests wait in it, from now on."""
+        self._queue_limit.labels(backend).set(queue.capacity)
+        self._queue_depth.labels(backend).set_function(lambda: queue.depth)
+        queue.tell_waits(self._queue_wait.series(backend).observe)
+
+    def watch_replicas(self, backend: str, replicas: ReplicaControl) -> None:
+        """Count the servers of ``backend`` in each state, whenever somebody asks."""
+        for state in ReplicaState:
+            self._replicas.labels(backend, state.value).set_function(partial(_count_replicas, replicas, state))
+
+    def watch_circuits(self, catalog: Catalog) -> None:
+        """Tell how far each backend is trusted with the models of ``catalog``, whenever somebody asks."""
+        for backend in self._attempts:
+            self._circuit.labels(backend).set_function(partial(_circuit_state, catalog, backend))
+
     def request_finished(
-        self, protocol: str, model: str, backend: str, outcome: str, duration: float, overhead: float
+        self,
+        protocol: str,
+        model: str,
+        backend: str,
+        outcome: str,
+        duration: float,
+        overhead: float,
+        trace_id: str = "",
     ) -> None:
         key = (protocol, model if model in self._models else OTHER, backend, outcome)
-        children = self._requests.get(key)
-        if children is None:
-            children = (self._request_duration.labels(*key), self._overhead.labels(protocol, backend))
-            self._requests[key] = children
-        children[0].observe(duration)
-        children[1].observe(overhead)
+        series = self._requests.get(key)
+        if series is None:
+            series = (self._request_duration.series(*key), self._overhead.series(protocol, backend))
+            self._requests[key] = series
+        series[0].observe(duration, trace_id)
+        series[1].observe(overhead)
+
+    def payload(self, protocol: str, received: int, sent: int | None) -> None:
+        series = self._payloads.get(protocol)
+        if series is None:
+            series = (self._payload.series(protocol, "in"), self._payload.series(protocol, "out"))
+            self._payloads[protocol] = series
+        series[0].observe(received)
+        if sent is not None:
+            series[1].observe(sent)
 
     def retried(self, reason: str) -> None:
         self._retries.labels(reason).inc()
@@ -121,5 +199,20 @@ class GatewayMetrics:
         """Record the result of a health check."""
         self._ready.labels(backend, model).set(int(ready))
 
-    def _histogram(self, name: str, text: str, labels: tuple[str, ...]) -> Histogram:
-        return Histogram(name, text, labels, buckets=BUCKETS, registry=self.registry)
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], bounds: Sequence[float] = BUCKETS) -> Histogram:
+        return Histogram(name, text, labels, bounds, self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+
+def _count_replicas(replicas: ReplicaControl, state: ReplicaState) -> int:
+    return sum(status.state is state for status in replicas.statuses().values())
+
+
+def _circuit_state(catalog: Catalog, backend: str) -> int:
+    """A backend is open when none of its models takes traffic, and suspect as soon as one of them is."""
+    healthy = [end for model in catalog for end in model.endpoints if end.backend == backend and end.healthy]
+    if not healthy:
+        return OPEN
+    return SUSPECT if any(endpoint.suspect for endpoint in healthy) else CLOSED

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import typer
 
 from loadtest.calibration.calibrate import calibrate
+from loadtest.commands.annotating import annotate, check_grafana
 from loadtest.commands.ending import FAILURE, INTERRUPTED, INVALID, err, out, result_path, run_until_stopped
 from loadtest.commands.exporting import export
 from loadtest.commands.options import Export
@@ -23,7 +25,7 @@ from loadtest.report.summary_json import summary_document
 from loadtest.report.table import report_tables
 from loadtest.results.file import load_report, save_report
 from loadtest.results.report import Calibration, Report
-from loadtest.scenarios import overhead
+from loadtest.scenarios import overhead, scraping
 from loadtest.scenarios.measure import measure
 from loadtest.scenarios.plan import Plan
 from loadtest.slo import Slo, metrics_of, parse_slo
@@ -31,16 +33,27 @@ from loadtest.targets.target import Protocol
 
 Work = Callable[[Plan], Awaitable[Report]]
 
+# Of scenarios with an answer of their own, beside the table that all have: as structures, and as Markdown.
+_ANSWERS: Mapping[str, tuple[Callable[[Report], object], Callable[[Report], str]]] = {
+    overhead.SCENARIO: (overhead.overheads, overhead.markdown),
+    scraping.SCENARIO: (scraping.costs, scraping.markdown),
+}
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Reporting:
-    """What is made of a result. ``slo`` and ``baseline`` are conditions for a good ending; None for none."""
+    """What is made of a result.
+
+    ``slo`` and ``baseline`` are conditions for a good ending; None for none. ``grafana`` is the URL of the one that
+    shall show the run; empty for none.
+    """
 
     output: Path
     exports: Sequence[Export]
     as_json: bool
     slo: Slo | None = None
     baseline: Report | None = None
+    grafana: str = ""
 
 
 def reporting(
@@ -49,18 +62,22 @@ def reporting(
     as_json: bool,
     fail_on: str = "",
     baseline: Path | None = None,
+    grafana: str = "",
 ) -> Reporting:
     """Read the options, before any time is spent on measuring.
 
     Raises:
         Unusable: one cannot be read.
     """
+    if grafana:
+        check_grafana(grafana)
     return Reporting(
         output=output,
         exports=exports or (),
         as_json=as_json,
         slo=parse_slo(fail_on) if fail_on else None,
         baseline=load_report(baseline) if baseline else None,
+        grafana=grafana,
     )
 
 
@@ -80,21 +97,23 @@ def carry_out(plan: Plan, how: Reporting, work: Work | None = None) -> None:
     say(made, how)  # first: a disk that is full by now must not cost the numbers
     save_report(report, path)
     write(made, path, how)
+    mark(made, how)
     end(made, how)
 
 
 def say(made: Digest, how: Reporting) -> None:
     """Print ``made``."""
-    costs = made.report.scenario == overhead.SCENARIO
+    report = made.report
+    answer = _ANSWERS.get(report.scenario)
     if how.as_json:
         document = msgspec.to_builtins(summary_document(made))
-        if costs:
-            document["overhead"] = msgspec.to_builtins(overhead.overheads(made.report))
+        if answer:
+            document[report.scenario] = msgspec.to_builtins(answer[0](report))
         typer.echo(msgspec.json.encode(document).decode())
         return
     out.print(report_tables(made))
-    if costs:
-        typer.echo(f"\n{overhead.markdown(made.report)}\n")
+    if answer:
+        typer.echo(f"\n{answer[1](report)}\n")
 
 
 def write(made: Digest, path: Path, how: Reporting) -> None:
@@ -107,6 +126,13 @@ def write(made: Digest, path: Path, how: Reporting) -> None:
     save_page(made, page)
     for file in (path, page, *(file for form in how.exports for file in export(made, form, path))):
         err.print(f"Wrote {file}", soft_wrap=True, markup=False, highlight=False)
+
+
+def mark(made: Digest, how: Reporting) -> None:
+    """Mark ``made`` in Grafana; one that is away costs a warning and not the run."""
+    problem = asyncio.run(annotate(made, how.grafana)) if how.grafana else ""
+    if problem:
+        err.print(f"Not marked in Grafana: {problem}", style="yellow", markup=False, soft_wrap=True)
 
 
 def end(made: Digest, how: Reporting) -> None:

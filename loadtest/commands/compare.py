@@ -56,6 +56,7 @@ def compare(
     as_json: given.AsJson = False,
     fail_on: given.FailOn = "",
     baseline: given.Baseline = None,
+    annotate: given.Annotate = "",
 ) -> None:
     """Compare every backend, through the gateway and directly, over each protocol.
 
@@ -63,7 +64,7 @@ def compare(
     """
     if bool(restart) != (restarts > 1):
         raise BadSpec("--restart needs --restarts of 2 or more, and --restarts needs --restart")
-    how = reporting(output, export, as_json, fail_on, baseline)
+    how = reporting(output, export, as_json, fail_on, baseline, annotate)
     loads = given.loads_of(concurrency, rate, load)
     seeds = given.seeds_of(seed)
     asked = Asked(

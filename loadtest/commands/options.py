@@ -152,6 +152,16 @@ Baseline = Annotated[
     typer.Option("--baseline", help="Earlier result; exit 1 when this one is worse.", rich_help_panel=_OUT),
 ]
 
+Annotate = Annotated[
+    str,
+    typer.Option(
+        "--annotate",
+        help="Mark the run in this Grafana, with $GRAFANA_TOKEN, or http://user:password@host:3000.",
+        metavar="URL",
+        rich_help_panel=_OUT,
+    ),
+]
+
 
 def one_seed(seed: int | None) -> int:
     """``seed``, or a new one."""

@@ -34,9 +34,10 @@ def overhead(
     output: given.Output = Path("reports"),
     export: given.Exports = None,
     as_json: given.AsJson = False,
+    annotate: given.Annotate = "",
 ) -> None:
     """Measure what the gateway costs: added median at 1 connection, throughput ratio at 64."""
-    how = reporting(output, export, as_json)
+    how = reporting(output, export, as_json, grafana=annotate)
     seeds = given.seeds_of(seed)
     asked = Asked(
         model=model, store=store, payloads=None, shapes=None, batch="1", run_directory=run_dir, backends=backend

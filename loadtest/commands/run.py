@@ -78,9 +78,10 @@ def run(
     as_json: given.AsJson = False,
     fail_on: given.FailOn = "",
     baseline: given.Baseline = None,
+    annotate: given.Annotate = "",
 ) -> None:
     """Measure one target, in closed loops (--concurrency) or open ones (--rate, --load)."""
-    how = reporting(output, export, as_json, fail_on, baseline)
+    how = reporting(output, export, as_json, fail_on, baseline, annotate)
     stop = parse_until(until) if until else None
     loads = given.loads_of(concurrency, rate, load)
     if not loads:

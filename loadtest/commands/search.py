@@ -62,12 +62,13 @@ def search(
     output: given.Output = Path("reports"),
     export: given.Exports = None,
     as_json: given.AsJson = False,
+    annotate: given.Annotate = "",
 ) -> None:
     """Find the highest rate of one target that meets an SLO: double, bisect, validate with fresh arrivals."""
     wanted = parse_slo(slo)
     if least > longest:
         raise BadSpec(f"--min-duration: {least:g} is more than the --max-duration of {longest:g}")
-    how = reporting(output, export, as_json)
+    how = reporting(output, export, as_json, grafana=annotate)
     seeds = given.seeds_of(seed)
     asked = Asked(
         model=model,

@@ -13,11 +13,12 @@ STATE_FILE = "state.json"
 
 
 class GatewayState(msgspec.Struct):
-    """The gateway's own entry; addresses are ``host:port``."""
+    """The gateway's own entry; addresses are ``host:port``, empty where it does not tell."""
 
     state: str
     http: str
     grpc: str
+    metrics: str = ""
 
 
 class BackendState(msgspec.Struct):

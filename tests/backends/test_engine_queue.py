@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.manifests import make_signature
 from support.services import request
+from support.spans import NotedSpan
 from support.virtual_time import run_virtual
 
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
@@ -351,3 +352,42 @@ def test_a_full_queue_of_an_engine_is_an_overload(slow):
         await asyncio.gather(*tasks)
 
     uvloop.run(run())
+
+
+def test_it_tells_how_many_wait_and_how_long_each_has_waited(pool):
+    async def run():
+        queue, heard = EngineQueue("e", slots=1, capacity=10), []
+        queue.tell_waits(heard.append)
+        requests = Requests(queue)
+        await requests.add("first")
+        last = [await requests.add(name, timeout=timeout) for name, timeout in [("second", None), ("hasty", 1.0)]]
+        assert (queue.depth, queue.capacity, heard) == (2, 10, [0.0])
+        await asyncio.sleep(2.5)
+        assert (queue.depth, heard) == (1, [0.0, 1.0])  # one gave up
+        while pool.running:
+            await pool.finish()
+        await asyncio.wait(last)
+        assert (queue.depth, heard) == (0, [0.0, 1.0, 2.5])
+        assert isinstance(last[1].exception(), QueueTimeout)
+
+    run_virtual(run())
+
+
+def test_a_wait_is_a_span_of_its_own_and_a_free_engine_makes_none(pool):
+    async def run():
+        queue, spans = EngineQueue("e", slots=1, capacity=1), [NotedSpan() for _ in range(3)]
+        tasks = []
+        for span in spans:
+            tasks.append(asyncio.create_task(queue.run(RequestContext("test", span=span), lambda: None)))
+            await settle()
+        assert [child.outcome for span in spans for child in span.children] == [None, "overloaded"]
+        while pool.running:
+            await pool.finish()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [[(child.name, child.outcome) for child in span.children] for span in spans] == [
+            [],
+            [("queue", "ok")],
+            [("queue", "overloaded")],
+        ]
+
+    run_virtual(run())

@@ -1,6 +1,10 @@
 """The data path's HTTP client against servers that answer in every legal way, and in some that are not."""
 
 import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
 
 import pytest
 import uvloop
@@ -186,6 +190,20 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used():
     assert run(server, use).body == b"ok"
 
 
+def test_a_machine_that_is_gone_does_not_hold_a_request_for_ever():
+    async def use(client):
+        await post(client)
+        (connection,) = client._idle
+        there = connection._transport.get_extra_info("socket")
+        return [
+            there.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            there.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            there.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+        ]
+
+    assert run(Server(OK), use) == [1, 5, 10_000]
+
+
 def test_a_request_that_is_given_up_takes_its_connection_with_it():
     server = Server(None, OK)
 
@@ -205,3 +223,36 @@ def test_a_server_that_hangs_runs_into_the_time_limit():
             await post(client)
 
     run(Server(None), use, timeout=0.05)
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch):
+    """Key and certificate of a server called ``servers``, which this process trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    named = ["-subj", "/CN=servers", "-addext", "subjectAltName=DNS:servers"]
+    made = ["-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", key, "-out", file]
+    subprocess.run(["openssl", "req", "-x509", *named, *made], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    return file, key
+
+
+def test_a_server_at_a_given_address_keeps_its_name_in_tls_and_http(certificate):
+    server, called = Server(OK), []
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    context.sni_callback = lambda _, name, __: called.append(name)
+
+    async def main():
+        listening = await asyncio.start_server(server.handle, "127.0.0.2", 0, ssl=context)
+        port = listening.sockets[0].getsockname()[1]
+        url, hosts = f"https://servers:{port}", {"servers": "127.0.0.2"}
+        client = HTTPClient("b", url, timeout=5, max_body=100, hosts=hosts)
+        assert (await post(client)).body == b"ok"
+        await client.close()
+        listening.close()
+        assert called == ["servers"]
+        assert f"Host: servers:{port}".encode() in server.requests[0]
+
+    uvloop.run(main())

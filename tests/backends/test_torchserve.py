@@ -475,3 +475,20 @@ def test_versions_are_numbers_here_and_what_they_are_there():
 
     assert run(handler, use, management=True, **RAW) == ["1", "2", "2.0", "beta"]
     assert asked[1:] == [f"/predictions/m{version}" for version in ("/1.0", "/2", "/2.0", "/beta", "")]
+
+
+def test_a_server_of_the_stores_archives_calls_versions_as_we_do():
+    asked = []
+
+    async def handler(http_request):
+        asked.append(http_request.path)
+        return web.Response(body=b"x")
+
+    async def use(made):
+        call = raw(b"x")
+        call.version = "2"
+        await made(call)
+
+    run(handler, use, **RAW)
+    run(handler, use, launch={"authorization": False}, **RAW)
+    assert asked == ["/predictions/m", "/predictions/m/2"]

@@ -1,7 +1,6 @@
 """Each filter around a recording service; time is virtual."""
 
 import asyncio
-import random
 
 import numpy as np
 import pytest
@@ -33,7 +32,6 @@ from gateway.filters.metrics import Metrics
 from gateway.filters.retry import RetryOnConnectFailure
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
-from gateway.filters.trace import Trace
 from gateway.filters.validate import Validate
 
 SIGNATURE = Signature(
@@ -56,28 +54,6 @@ class Recorder:
         return lambda *arguments: self.events.append((name, *arguments))
 
 
-# trace
-
-
-@pytest.mark.parametrize("given", ["", "garbage", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "00-zz"])
-def test_trace_starts_a_trace_when_none_is_valid(given):
-    inner = Recording()
-    call(Trace(inner, random.Random(1)), request(context=RequestContext("test", traceparent=given)))
-    version, trace, span, flags = inner.requests[0].context.traceparent.split("-")
-    assert (version, len(trace), len(span), flags) == ("00", 32, 16, "00")
-    assert int(trace, 16)
-    assert int(span, 16)
-
-
-def test_trace_keeps_the_clients_trace_and_flags_under_a_new_span():
-    inner = Recording()
-    given = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    call(Trace(inner), request(context=RequestContext("test", traceparent=given)))
-    _, trace, span, flags = inner.requests[0].context.traceparent.split("-")
-    assert (trace, flags) == ("a" * 32, "01")
-    assert span != "b" * 16
-
-
 # metrics
 
 
@@ -93,13 +69,16 @@ def test_trace_keeps_the_clients_trace_and_flags_under_a_new_span():
 def test_metrics_records_every_outcome_once(answer, outcome):
     recorder = Recorder()
     inner = Recording() if answer is None else Recording(answer)
-    message = request(context=RequestContext("oip-http", backend_seconds=1e9, served_by="b"))
+    traceparent = "00-" + "a" * 32 + "-" + "b" * 16 + "-03"
+    message = request(context=RequestContext("oip-http", backend_seconds=1e9, served_by="b", traceparent=traceparent))
     try:
         call(Metrics(inner, recorder), message)
     except BaseException as error:
         assert error is answer
-    ((name, protocol, model, backend, recorded, duration, overhead),) = recorder.events
+    (name, protocol, model, backend, recorded, duration, overhead, trace_id), payload = recorder.events
     assert (name, protocol, model, backend, recorded) == ("request_finished", "oip-http", "m", "b", outcome)
+    assert trace_id == "a" * 32
+    assert payload == ("payload", "oip-http", 8, 8 if outcome == "ok" else None)
     assert duration > 0
     assert overhead == 0  # never negative, however the clocks were read
 

@@ -10,6 +10,7 @@ from gateway.core import errors
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import ModelNotFound, Unavailable
+from gateway.core.lifecycle import Lifecycle
 from gateway.core.repository import ModelEntry, ModelState
 from gateway.core.signatures import Signature, TensorSpec
 from gateway.frontends.http_door import lookup
@@ -44,10 +45,11 @@ def test_a_model_with_names_is_called_by_them():
         signature_called(named, "serving_default")
 
 
-def server(*entries, served=("1",)):
+def server(*entries, served=("1",), stopping=False):
     catalog = Catalog([model(version) for version in served])
     index = [ModelEntry("m", version, state, "why") for version, state in entries]
-    return SimpleNamespace(catalog=catalog, repository=SimpleNamespace(index=lambda: index))
+    repository, lifecycle = SimpleNamespace(index=lambda: index), Lifecycle(started=True, draining=stopping)
+    return SimpleNamespace(catalog=catalog, repository=repository, lifecycle=lifecycle)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,11 @@ def server(*entries, served=("1",)):
 def test_states_in_tensorflow_servings_words(state, served, wanted):
     known = server(("1", state), served=("1",) if served else ())
     assert statuses(known, ModelQuery("m")) == [wanted]
+
+
+def test_a_server_that_is_being_stopped_unloads_what_it_has():
+    known = server(("1", ModelState.READY), ("2", ModelState.LOADING), stopping=True)
+    assert statuses(known, ModelQuery("m")) == [VersionStatus(1, UNLOADING), VersionStatus(2, LOADING, "why")]
 
 
 def test_a_version_that_is_no_number_has_none():

@@ -81,6 +81,10 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_GET(self) -> None:
+            server.requests.append(("HTTP", self.path, self.headers["accept"]))
+            self.answer(200, b"# EOF\n", None)
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             hint = self.headers.get("x-gateway-backend") or self.headers.get("authorization") or ""
@@ -166,7 +170,7 @@ def run_directory(tmp_path: Path, server: FakeServer) -> Path:
     state = {
         "pid": os.getpid(),
         "phase": "ready",
-        "gateway": {"state": "ready", "http": server.http, "grpc": server.grpc},
+        "gateway": {"state": "ready", "http": server.http, "grpc": server.grpc, "metrics": server.http},
         "models": [MODEL],
         "backends": {
             "torchserve": {

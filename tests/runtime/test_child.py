@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from gateway.core.tensors import Tensor
-from gateway.runtime.child import Child, ChildState, read_tail
+from gateway.runtime.child import Child, read_tail
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.process import describe_exit, open_log
 from gateway.runtime.procfs import group_members
 from gateway.runtime.readiness import ProbeInput, oip_probe
 from gateway.runtime.reaper_client import Reaper
+from gateway.runtime.server import ServerState
 
 Use = Callable[[Child], Awaitable[None]]
 
@@ -46,15 +47,16 @@ def launch(tmp_path: Path, standin: Path, free_ports: Any) -> Launch:
 
 
 @pytest.fixture
-def run_child(tmp_path: Path, reaper: Reaper) -> Callable[[Launch, Use], list[tuple[ChildState, str]]]:
+def run_child(tmp_path: Path, reaper: Reaper) -> Callable[[Launch, Use], list[tuple[ServerState, str]]]:
     """Runs a child through ``use`` and stops it; returns what it told."""
 
-    def run(launch: Launch, use: Use) -> list[tuple[ChildState, str]]:
-        told: list[tuple[ChildState, str]] = []
+    def run(launch: Launch, use: Use) -> list[tuple[ServerState, str]]:
+        told: list[tuple[ServerState, str]] = []
 
         async def main() -> None:
             log = tmp_path / "alpha.log"
-            child = Child(launch, log, reaper, lambda child, news: told.append((child.state, news)))
+            child = Child(launch, log, reaper)
+            child.changed = lambda child, news: told.append((child.state, news))
             try:
                 await use(child)
             finally:
@@ -69,7 +71,7 @@ def run_child(tmp_path: Path, reaper: Reaper) -> Callable[[Launch, Use], list[tu
 def test_it_starts_answers_and_stops_with_its_worker(run_child: Any, launch: Launch) -> None:
     async def use(child: Child) -> None:
         await child.start()
-        assert child.state is ChildState.READY
+        assert child.state is ServerState.READY
         assert child.pid is not None
         assert len(group_members(child.pid)) == 2
         pids.append(child.pid)
@@ -77,7 +79,7 @@ def test_it_starts_answers_and_stops_with_its_worker(run_child: Any, launch: Lau
     pids: list[int] = []
     told = run_child(launch, use)
     assert group_members(pids[0]) == []
-    assert [state for state, _ in told] == [ChildState.STARTING, ChildState.READY, ChildState.STOPPED]
+    assert [state for state, _ in told] == [ServerState.STARTING, ServerState.READY, ServerState.STOPPED]
     assert told[1][1].startswith("ready after ")
 
 
@@ -96,7 +98,7 @@ def test_a_server_that_never_answers_fails_in_time_and_is_stopped(
         assert f"Its log is {child.log}" in message
         assert "stand-in on port" in message
 
-    assert run_child(launch, use)[-1][0] is ChildState.FAILED
+    assert run_child(launch, use)[-1][0] is ServerState.FAILED
 
 
 def test_a_program_that_does_not_exist_fails(run_child: Any, launch: Launch) -> None:

@@ -51,6 +51,7 @@ def state_of(process: int, torchserve: str = "ready", phase: str = "ready") -> d
         "start_time": start_time(process),
         "phase": phase,
         "gateway": entry("ready", http="127.0.0.1:8000", grpc="127.0.0.1:8001"),
+        "logs": ".gateway/logs/NAME.log",
         "models": ["digits"],
         "backends": {"torchserve": entry(torchserve, url="http://127.0.0.1:8080", device="cpu", threads=2)},
     }

@@ -73,11 +73,21 @@ def _die_with_parent():
 
 
 @contextlib.contextmanager
-def running_stack(store, folder, configuration=STACK):
+def running_stack(store, folder, configuration=STACK, options=()):
+    with starting_stack(store, folder, configuration, options) as process:
+        run_dir = folder / "run"
+        waited = gateway("status", "--wait", "240", "--run-dir", str(run_dir), check=False)
+        assert waited.returncode == 0, (folder / "up.log").read_text() + waited.stderr
+        yield Stack(run_dir, process)
+
+
+@contextlib.contextmanager
+def starting_stack(store, folder, configuration=STACK, options=()):
+    """The process of a `gateway up`, which is told to stop in the end."""
     config = folder / "stack.yaml"
     config.write_text(configuration % store)
     run_dir = folder / "run"
-    command = [sys.executable, "-m", "gateway.cli", "up", "--config", str(config), "--run-dir", str(run_dir)]
+    command = [sys.executable, "-m", "gateway.cli", "up", "--config", str(config), "--run-dir", str(run_dir), *options]
     with (folder / "up.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -87,9 +97,7 @@ def running_stack(store, folder, configuration=STACK):
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - a test run that crashes leaves no servers behind
         )
     try:
-        waited = gateway("status", "--wait", "240", "--run-dir", str(run_dir), check=False)
-        assert waited.returncode == 0, (folder / "up.log").read_text() + waited.stderr
-        yield Stack(run_dir, process)
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)

@@ -4,6 +4,9 @@ import logging
 import pytest
 import structlog
 
+from gateway.core.backend import Endpoint
+from gateway.core.catalog import Catalog, ServedModel
+from gateway.core.signatures import Signature
 from gateway.telemetry.logs import configure_logging
 from gateway.telemetry.metrics import BUCKETS, OTHER, GatewayMetrics
 
@@ -46,6 +49,83 @@ def test_attempts_are_in_flight_until_they_finish(metrics):
     attempts.attempt_finished("backend_error", 0.1)
     assert value(metrics, "gateway_inflight_requests", backend="b") == 0
     assert value(metrics, "gateway_attempt_duration_seconds_count", backend="b", outcome="backend_error") == 1
+
+
+def test_payloads_are_counted_both_ways(metrics):
+    metrics.payload("oip-http", 100, 5000)
+    metrics.payload("oip-http", 200, None)  # it got no answer
+    inwards, outwards = ({"protocol": "oip-http", "direction": direction} for direction in ("in", "out"))
+    assert value(metrics, "gateway_payload_bytes_sum", **inwards) == 300
+    assert value(metrics, "gateway_payload_bytes_count", **outwards) == 1
+    assert value(metrics, "gateway_payload_bytes_bucket", **outwards, le="1000.0") == 0
+    assert value(metrics, "gateway_payload_bytes_bucket", **outwards, le="10000.0") == 1
+
+
+class Queue:
+    capacity = 7
+    depth = 0
+
+    def tell_waits(self, heard):
+        self.heard = heard
+
+
+def test_a_queue_is_told_of_as_it_is_when_somebody_asks(metrics):
+    queue = Queue()
+    metrics.watch_queue("b", queue)
+    assert value(metrics, "gateway_queue_limit", backend="b") == 7
+    assert value(metrics, "gateway_queue_wait_seconds_count", backend="b") == 0  # there from the start
+    queue.depth = 3
+    queue.heard(0.25)
+    assert value(metrics, "gateway_queue_depth", backend="b") == 3
+    assert value(metrics, "gateway_queue_wait_seconds_sum", backend="b") == 0.25
+
+
+def test_the_circuit_of_a_backend_is_what_its_endpoints_allow(metrics):
+    one, two = Endpoint("b", "one"), Endpoint("b", "two")
+    elsewhere = Endpoint("other", "one", healthy=True, suspect=True)
+    metrics.watch_circuits(
+        Catalog(
+            ServedModel(name, "1", "", Signature((), ()), 0, (), endpoints)
+            for name, endpoints in [("one", (one, elsewhere)), ("two", (two,))]
+        )
+    )
+
+    def state():
+        return value(metrics, "gateway_circuit_state", backend="b")
+
+    assert state() == 2  # nothing is known of it yet
+    one.mark_healthy()
+    assert state() == 0
+    one.suspect = True
+    assert state() == 1
+    one.mark_down("connection refused")
+    assert state() == 2
+    two.mark_healthy()
+    assert state() == 0
+
+
+def test_the_lag_of_the_loop_is_there_from_the_start(metrics):
+    assert value(metrics, "gateway_event_loop_lag_seconds_count") == 0
+    metrics.loop_lagged(0.03)
+    assert value(metrics, "gateway_event_loop_lag_seconds_bucket", le="0.1") == 1
+
+
+def test_exemplars_are_kept_of_requests_and_of_attempts(metrics):
+    metrics.request_finished("oip-http", "m", "b", "ok", 0.003, 0.0002, "a" * 32)
+    attempts = metrics.attempts("b")
+    for trace_id in ("c" * 32, ""):
+        attempts.attempt_started()
+        attempts.attempt_finished("ok", 0.002, trace_id)
+    kept = {
+        sample.name: sample.exemplar.labels["trace_id"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert kept == {
+        "gateway_request_duration_seconds_bucket": "a" * 32,
+        "gateway_attempt_duration_seconds_bucket": "c" * 32,
+    }
 
 
 def test_counters_and_readiness(metrics):

@@ -17,7 +17,6 @@ from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavaila
 from gateway.core.messages import InferResponse, RequestContext
 from gateway.frontends.authorization import Caller
 from gateway.frontends.grpc_door import GRPCDoor, Handler, caller_of
-from gateway.frontends.grpc_edge import request_context
 from gateway.frontends.oip import inference
 from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.grpc_control import OPERATIONS, Answer, ControlAnswers
@@ -35,12 +34,16 @@ def _path(name: str) -> str:
     return f"{codec.SERVICE}/{name}"
 
 
+_INFER = _path("ModelInfer")
+_STREAM_INFER = _path("ModelStreamInfer")
+
+
 class OIPGRPCDoor(GRPCDoor):
     """``inference.GRPCInferenceService``."""
 
     operations = (
-        Operation("rpc", _path("ModelInfer"), "inference"),
-        Operation("stream", _path("ModelStreamInfer"), "inferences, each answered in turn"),
+        Operation("rpc", _INFER, "inference"),
+        Operation("stream", _STREAM_INFER, "inferences, each answered in turn"),
         Operation("rpc", _path("ServerLive"), "liveness"),
         Operation("rpc", _path("ServerReady"), "readiness"),
         Operation("rpc", _path("ModelReady"), "model readiness"),
@@ -66,12 +69,12 @@ class OIPGRPCDoor(GRPCDoor):
             ("rpc", _path(name)): _unary(name, answer) for name, answer in answers.items()
         }
         return unary | {
-            ("rpc", _path("ModelInfer")): self._infer,
-            ("stream", _path("ModelStreamInfer")): self._stream,
+            ("rpc", _INFER): self._infer,
+            ("stream", _STREAM_INFER): self._stream,
         }
 
     async def _infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        with self.inference("oip-grpc", context) as call:
+        with self.inference("oip-grpc", _INFER, context) as call:
             return codec.encode_response(*await self._answer(data, call, self._memory(context)))
 
     async def _stream(self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
@@ -79,13 +82,10 @@ class OIPGRPCDoor(GRPCDoor):
         ends_with_error = (_ENDS_WITH_ERROR, "true") in (context.invocation_metadata() or ())
 
         async def answer(data: bytes) -> bytes:
-            call = RequestContext("oip-grpc")
             try:
-                call = request_context("oip-grpc", context)
-                return codec.encode_stream_response(*await self._answer(data, call, memory))
+                with self.inference("oip-grpc", _STREAM_INFER, context) as call:
+                    return codec.encode_stream_response(*await self._answer(data, call, memory))
             except GatewayError as error:
-                if not call.served_by:
-                    self.server.rejected(error.reason)
                 if ends_with_error:
                     raise
                 return codec.encode_stream_error(error.message, data)

@@ -108,7 +108,7 @@ class OIPDoor(HTTPDoor):
 
     async def _infer(self, exchange: Exchange) -> Reply:
         server = self.server
-        context = exchange.infer_context("oip-http")
+        context = self.begin("oip-http", exchange)
         length = codec.parse_header_length(header_text(exchange.headers, _HEADER_LENGTH))
         name, version = exchange.parameters["name"], exchange.parameters.get("version", "")
         regions = server.shared_memory

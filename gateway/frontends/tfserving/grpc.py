@@ -47,20 +47,21 @@ class TFServingGRPCDoor(GRPCDoor):
 
     def handlers(self) -> Mapping[tuple[str, str], Handler]:
         return {
-            _prediction("Predict"): _with_precondition(self._inference(self._predict)),
-            _prediction("Classify"): self._inference(self._classify),
-            _prediction("Regress"): self._inference(self._regress),
-            _prediction("MultiInference"): self._inference(self._multi),
+            _prediction("Predict"): _with_precondition(self._inference("Predict", self._predict)),
+            _prediction("Classify"): self._inference("Classify", self._classify),
+            _prediction("Regress"): self._inference("Regress", self._regress),
+            _prediction("MultiInference"): self._inference("MultiInference", self._multi),
             _prediction("GetModelMetadata"): self._metadata,
             _model("GetModelStatus"): self._status,
             _model("HandleReloadConfigRequest"): self._reload,
         }
 
-    def _inference(self, run: Callable[[bytes, RequestContext], Awaitable[bytes]]) -> Unary:
-        """A handler that runs inferences and reports how they went."""
+    def _inference(self, name: str, run: Callable[[bytes, RequestContext], Awaitable[bytes]]) -> Unary:
+        """A handler that runs the inferences of the method ``name`` and reports how they went."""
+        _, method = _prediction(name)
 
         async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            with self.inference("tfserving-grpc", context) as call:
+            with self.inference("tfserving-grpc", method, context) as call:
                 return await run(data, call)
 
         return handle

@@ -52,7 +52,7 @@ class TFServingDoor(HTTPDoor):
         return self.refuse(errors.InvalidRequest(f"Malformed request: {method} {path[:200]}"))
 
     async def _predict(self, exchange: Exchange) -> Reply:
-        context = exchange.infer_context("tfserving-rest")
+        context = self.begin("tfserving-rest", exchange)
         query = _query(exchange)
         model = find(self.server.catalog, query)
         body = codec.parse_predict_body(exchange.body, model.signature, self.server.limits)
@@ -78,7 +78,7 @@ class TFServingDoor(HTTPDoor):
         return Reply(examples_codec.encode_regressions(result.values), JSON)
 
     async def _run_task(self, exchange: Exchange, task: Task) -> TaskResult:
-        context = exchange.infer_context("tfserving-rest")
+        context = self.begin("tfserving-rest", exchange)
         signature, examples = examples_codec.decode_examples(exchange.body, self.server.limits)
         return await run_task(self.server, ExampleTask(_query(exchange, signature), task), examples, context)
 

@@ -69,7 +69,7 @@ def statuses(server: Server, query: ModelQuery) -> list[VersionStatus]:
     wanted = _version(server.catalog, query)
     served = {model.version for model in server.catalog if model.name == query.name}
     known = [
-        _status(entry, served=entry.version in served)
+        _status(entry, served=entry.version in served, stopping=server.lifecycle.draining)
         for entry in server.repository.index()
         if entry.name == query.name and entry.version and wanted in ("", entry.version)
     ]
@@ -97,9 +97,11 @@ def _name_of(signature: Signature, known: Mapping[str, Signature]) -> str:
     return next((name for name, other in known.items() if other == signature), DEFAULT_SIGNATURE)
 
 
-def _status(entry: ModelEntry, *, served: bool) -> VersionStatus:
+def _status(entry: ModelEntry, *, served: bool, stopping: bool) -> VersionStatus:
     # A version that is served and not ready may come back, as one that is being loaded; what is not served has ended.
     state = _STATES.get(entry.state, LOADING if served else END)
+    if stopping and state == AVAILABLE:
+        state = UNLOADING  # so that whoever watches goes elsewhere before the doors close
     problem = entry.reason if state == LOADING else ""
     # The protocol has numbers only; other servers' versions may be any text.
     return VersionStatus(version_number(entry.version) or 0, state, problem)

@@ -56,13 +56,15 @@ class TorchServeGRPCDoor(GRPCDoor):
     # ---- inference
 
     async def _predict(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        return codec.encode_prediction(await self._infer(codec.decode_predictions(data, self.server.limits), context))
+        call = codec.decode_predictions(data, self.server.limits)
+        return codec.encode_prediction(await self._infer(PREDICT, call, context))
 
     async def _predict_stream(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
         async for data in messages:  # the method takes one message
-            yield await self._predict(data, context)
+            call = codec.decode_predictions(data, self.server.limits)
+            yield codec.encode_prediction(await self._infer(PREDICT_STREAM, call, context))
             return
 
     async def _predict_both(
@@ -73,14 +75,16 @@ class TorchServeGRPCDoor(GRPCDoor):
             try:
                 call = codec.decode_predictions(data, self.server.limits)
                 sequence = call.sequence
-                answer = codec.encode_prediction(await self._infer(call, context), sequence)
+                answer = codec.encode_prediction(await self._infer(PREDICT_BOTH, call, context), sequence)
             except GatewayError as error:
                 # One bad message ends itself and not the stream.
                 answer = codec.encode_failed_prediction(code_of(error).value[0], error.message, sequence)
             yield answer
 
-    async def _infer(self, call: codec.PredictionCall, context: grpc.aio.ServicerContext) -> bytes:
-        with self.inference(PROTOCOL, context) as ours:
+    async def _infer(
+        self, operation: tuple[str, str], call: codec.PredictionCall, context: grpc.aio.ServicerContext
+    ) -> bytes:
+        with self.inference(PROTOCOL, operation[1], context) as ours:
             model = documents.find(self.server, call.model, call.version)
             request, form, framed = self._decode(call.parts, model, ours)
             body, _, length = encode_answer(await self.server.infer(request), form, model)

@@ -18,7 +18,7 @@ from gateway.codecs.torchserve_response import encode_answer
 from gateway.core import errors
 from gateway.core.catalog import ServedModel
 from gateway.core.errors import GatewayError, InvalidRequest
-from gateway.core.messages import InferRequest
+from gateway.core.messages import InferRequest, RequestContext
 from gateway.frontends.asgi import Headers, header_text
 from gateway.frontends.http_door import STATUS, Exchange, Handler, HTTPDoor, Reply, json_reply
 from gateway.frontends.torchserve import model as documents
@@ -84,30 +84,34 @@ class TorchServeDoor(HTTPDoor):
     # ---- inference
 
     async def _predict(self, exchange: Exchange) -> Reply:
-        return await self._answer(exchange, documents.find(self.server, **exchange.parameters))
+        context = self.begin(PROTOCOL, exchange)
+        return await self._answer(exchange, documents.find(self.server, **exchange.parameters), context)
 
     async def _invoke(self, exchange: Exchange) -> Reply:
+        context = self.begin(PROTOCOL, exchange)
         name = _query(exchange).get("model_name", "")
         names = {model.name for model in self.server.catalog}
         if not name and len(names) == 1:
             (name,) = names
         if not name:
             raise InvalidRequest("model_name: it is required")
-        return await self._answer(exchange, documents.find(self.server, name))
+        return await self._answer(exchange, documents.find(self.server, name), context)
 
-    async def _answer(self, exchange: Exchange, model: ServedModel) -> Reply:
-        request, form = self._decode(exchange, model)
+    async def _answer(self, exchange: Exchange, model: ServedModel, context: RequestContext) -> Reply:
+        request, form = self._decode(exchange, model, context)
         return await self._infer(request, form, model)
 
     async def _infer_v2(self, exchange: Exchange) -> Reply:
+        context = self.begin(PROTOCOL, exchange)
         model = documents.find(self.server, **exchange.parameters)
         length = parse_header_length(header_text(exchange.headers, _HEADER_LENGTH))
-        context = exchange.infer_context(PROTOCOL)
         request, form = codec.decode_oip(exchange.body, length, model, context, self.server.limits)
         return await self._infer(request, form, model)
 
-    def _decode(self, exchange: Exchange, model: ServedModel) -> tuple[InferRequest, codec.AnswerForm]:
-        context, limits = exchange.infer_context(PROTOCOL), self.server.limits
+    def _decode(
+        self, exchange: Exchange, model: ServedModel, context: RequestContext
+    ) -> tuple[InferRequest, codec.AnswerForm]:
+        limits = self.server.limits
         content_type = header_text(exchange.headers, b"content-type") or ""
         if codec.takes_whole_bodies(model.signature):
             return codec.decode_whole(exchange.body, content_type, model, context)

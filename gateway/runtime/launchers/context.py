@@ -21,11 +21,13 @@ class LaunchContext:
     """``config`` has no port 0 and no relative path left.
 
     ``models`` are those the stack serves, each by what the configuration calls it: ``name`` or ``name/version``.
+    ``elsewhere``: the files are for a server whose program is not installed here.
     """
 
     config: GatewayConfig
     run: RunDirectory
     models: Mapping[str, StoredModel]
+    elsewhere: bool = False
 
     def models_of(self, backend: str) -> list[StoredModel]:
         """The models that the backend serves, each version by itself."""

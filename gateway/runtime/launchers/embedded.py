@@ -66,6 +66,7 @@ def write_config(
             "metrics": Listener(host=metrics[0], port=metrics[1]),
             "admin": None,
             "parity": None,  # the gateway in front watches all servers
+            "tracing": stack.tracing and stack.tracing.model_copy(update={"service": path.stem}),
             "models": models,
             "backends": {engine: backend},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config import Listener
+from gateway.config import GatewayConfig, Listener
 from gateway.config_backends import EmbeddedBackend
 from gateway.config_file import dump_config
 from gateway.runtime.launch import Launch, child_environment, serve_command
@@ -35,13 +35,18 @@ def launch_gateway(context: LaunchContext) -> Launch:
         environment=child_environment(),
         probe=probe(url, probe_inputs(list(served.values()))),
         ready_timeout=_READY_SECONDS,
-        stop_timeout=config.drain.grace + config.drain.timeout + _STOP_MARGIN_SECONDS,
+        stop_timeout=stop_seconds(config),
         facts={
             key: _address(listener)
             for key in ("http", "grpc", "metrics", "admin")
             if (listener := getattr(config, key)) is not None
         },
     )
+
+
+def stop_seconds(config: GatewayConfig) -> float:
+    """How long a gateway with this configuration may take to stop: it drains first."""
+    return config.drain.grace + config.drain.timeout + _STOP_MARGIN_SECONDS
 
 
 def _address(listener: Listener) -> str:

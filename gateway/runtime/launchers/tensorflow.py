@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from gateway.config_backends import LaunchConfig, TFServingBackend
+from gateway.config_backends import TFServingBackend, TFServingLaunch
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers import embedded
@@ -25,6 +25,8 @@ from model_store.store import StoredModel
 
 PROGRAM = "tensorflow_model_server"
 _VERSION_SECONDS = 30.0
+# Without it the server has no metrics.
+_MONITORING = 'prometheus_config { enable: true, path: "/monitoring/prometheus/metrics" }\n'
 
 
 @dataclass(slots=True, frozen=True)
@@ -34,12 +36,12 @@ class _Server:
     environment: Mapping[str, str]
 
 
-def launch_tfserving(name: str, backend: TFServingBackend, launch: LaunchConfig, context: LaunchContext) -> Launch:
+def launch_tfserving(name: str, backend: TFServingBackend, launch: TFServingLaunch, context: LaunchContext) -> Launch:
     """The launch of the backend ``name``."""
     url, grpc_address = cast("str", backend.url), cast("str", backend.grpc)  # resolve_ports has filled the URL in
     host, port = split_address(url)
     grpc = split_address(grpc_address)
-    program = shutil.which(PROGRAM)
+    program = PROGRAM if context.elsewhere else shutil.which(PROGRAM)
     server = (
         _model_server(program, name, launch, context, ports=(grpc[1], port))
         if program is not None
@@ -82,31 +84,45 @@ def model_config(base_paths: Mapping[str, Path], labels: Mapping[str, Mapping[st
 
 
 def _model_server(
-    program: str, name: str, launch: LaunchConfig, context: LaunchContext, *, ports: tuple[int, int]
+    program: str, name: str, launch: TFServingLaunch, context: LaunchContext, *, ports: tuple[int, int]
 ) -> _Server:
     models = context.run.path / f"{name}.models.config"
     base_paths = _link_versions(context.run.path / f"{name}.models", context.models_of(name))
     models.write_text(model_config(base_paths, context.config.labels), encoding="utf-8")
+    monitoring = context.run.path / f"{name}.monitoring.config"
+    monitoring.write_text(_MONITORING, encoding="utf-8")
     command = (
         program,
         f"--port={ports[0]}",
         f"--rest_api_port={ports[1]}",
         f"--model_config_file={models}",
+        f"--monitoring_config_file={monitoring}",
         "--allow_version_labels_for_unavailable_models",  # they are set before the first version has loaded
         f"--tensorflow_intra_op_parallelism={launch.threads}",
         f"--tensorflow_inter_op_parallelism={launch.instances}",
     )
     environment = child_environment(**_visible_devices(launch.device))
-    return _Server(f"TensorFlow Serving {_version(program)}".rstrip(), command, environment)
+    version = "" if context.elsewhere else _version(program)
+    return _Server(f"TensorFlow Serving {version}".rstrip(), command, environment)
 
 
 def _link_versions(directory: Path, models: Sequence[StoredModel]) -> dict[str, Path]:
-    """Base path by model name, as the server wants it: a folder of just the versions to serve, by their numbers."""
-    shutil.rmtree(directory, ignore_errors=True)
-    for model in models:
-        versions = directory / model.manifest.name
-        versions.mkdir(parents=True, exist_ok=True)
-        (versions / model.manifest.version).symlink_to(_saved_model(model.artifact("tensorflow")))
+    """Base path by model name, as the server wants it: a folder of just the versions to serve, by their numbers.
+
+    Each link is replaced atomically, and the others are removed last: a server that runs already watches the folders.
+    """
+    links = {
+        directory / model.manifest.name / model.manifest.version: _saved_model(model.artifact("tensorflow"))
+        for model in models
+    }
+    for link, target in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        new = directory / link.name
+        new.unlink(missing_ok=True)
+        new.symlink_to(target)
+        new.replace(link)
+    for other in set(directory.glob("*/*")) - links.keys():
+        other.unlink()
     return {model.manifest.name: directory / model.manifest.name for model in models}
 
 
@@ -117,7 +133,7 @@ def _saved_model(artifact: Path) -> Path:
 
 
 def _stand_in(
-    name: str, launch: LaunchConfig, context: LaunchContext, *, grpc: tuple[str, int], http: tuple[str, int]
+    name: str, launch: TFServingLaunch, context: LaunchContext, *, grpc: tuple[str, int], http: tuple[str, int]
 ) -> _Server:
     title = embedded.describe("tensorflow")
     config = context.run.path / f"{name}.yaml"
@@ -129,7 +145,7 @@ def _stand_in(
         protocol="tfserving",
         http=http,
         grpc=grpc,
-        metrics=(http[0], 0),  # the real server has no such port either: nobody is told where it is
+        metrics=(http[0], launch.metrics_port),
         models=context.entries_of(name),
     )
     return _Server(title, serve_command(config), child_environment())

@@ -67,6 +67,8 @@ def launch_torchserve(
     (home / "config.properties").write_text(render(settings), encoding="ascii")
     (home / "log4j2.xml").write_text(_LOG_CONFIG, encoding="utf-8")
     host, port = split_address(backend.url)
+    key_file = home / KEY_FILE if launch.authorization else None
+    token = {"token_file": str(context.run.shown(key_file))} if key_file is not None else {}
     return Launch(
         name=name,
         server=f"TorchServe {metadata.version('torchserve')}",
@@ -94,19 +96,17 @@ def launch_torchserve(
             GATEWAY_ENGINE_THREADS=str(launch.threads),
             OMP_NUM_THREADS=str(launch.threads),
         ),
-        probe=torchserve_probe(
-            f"http://{join_address(client_host(host), port)}", home / KEY_FILE, probe_inputs(models)
-        ),
+        probe=torchserve_probe(f"http://{join_address(client_host(host), port)}", key_file, probe_inputs(models)),
         ready_timeout=launch.ready_timeout,
         facts={
             "kind": backend.kind,
             "url": backend.url,
             "grpc": join_address(host, launch.grpc_port),
-            "management": join_address(host, launch.management_port),
+            "management": join_address(_management_host(host, launch), launch.management_port),
             "metrics": join_address(host, launch.metrics_port),
-            "token_file": str(context.run.shown(home / KEY_FILE)),
             "device": launch.device,
             "threads": launch.threads,
+            **token,
         },
         scratch=scratch,
     )
@@ -115,26 +115,24 @@ def launch_torchserve(
 def launched_settings(backend: TorchServeBackend, launch: TorchServeLaunch, home: Path) -> TorchServeBackend:
     """``backend`` with the addresses, the keys and the limits of the server that is launched in ``home`` for it."""
     host = client_host(split_address(backend.url)[0])
-    return backend.model_copy(
-        update={
-            "grpc": join_address(host, launch.grpc_port),
-            "management": f"http://{join_address(host, launch.management_port)}",
-            "token_file": (home / KEY_FILE).absolute(),
-            "max_request_bytes": _MESSAGE_BYTES,
-        }
-    )
+    told = {"grpc": join_address(host, launch.grpc_port), "max_request_bytes": _MESSAGE_BYTES}
+    if launch.authorization:
+        told["management"] = f"http://{join_address(host, launch.management_port)}"
+        told["token_file"] = (home / KEY_FILE).absolute()
+    return backend.model_copy(update=told)
 
 
 def properties(url: str, launch: TorchServeLaunch, model_store: Path, models: list[str]) -> dict[str, str]:
     """The settings of ``config.properties`` that differ from TorchServe's defaults."""
     host, port = split_address(url)
+    management_host = _management_host(host, launch)
     return {
         "inference_address": f"http://{join_address(host, port)}",
-        "management_address": f"http://{join_address(host, launch.management_port)}",
+        "management_address": f"http://{join_address(management_host, launch.management_port)}",
         "metrics_address": f"http://{join_address(host, launch.metrics_port)}",
         "grpc_inference_address": host,
         "grpc_inference_port": str(launch.grpc_port),
-        "grpc_management_address": host,
+        "grpc_management_address": management_host,
         "grpc_management_port": str(launch.grpc_management_port),
         "model_store": str(model_store),
         "load_models": ",".join(f"{name}.mar" for name in models),
@@ -148,9 +146,14 @@ def properties(url: str, launch: TorchServeLaunch, model_store: Path, models: li
         "max_response_size": str(_MESSAGE_BYTES),
         "metrics_mode": "prometheus",
         "disable_system_metrics": "true",
-        "disable_token_authorization": "false",
+        "disable_token_authorization": "false" if launch.authorization else "true",
         "token_expiration_min": str(_TOKEN_MINUTES),
     }
+
+
+def _management_host(host: str, launch: TorchServeLaunch) -> str:
+    """Where the management API listens: whoever reaches it without a token can make the server run code."""
+    return host if launch.authorization else "127.0.0.1"
 
 
 def render(settings: Mapping[str, str]) -> str:

@@ -172,7 +172,7 @@ def test_report_of_a_file_that_is_none(loadtest: Invoke, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "command", ["compare", "run", "search", "overhead", "frameworks", "codecs", "calibrate", "report"]
+    "command", ["compare", "run", "search", "overhead", "scraping", "frameworks", "codecs", "calibrate", "report"]
 )
 def test_help_shows_an_example(loadtest: Invoke, command: str) -> None:
     result = loadtest(command, "--help", defaults=())
@@ -187,3 +187,18 @@ def test_overhead_prints_a_table_for_the_readme(loadtest: Invoke, monkeypatch: p
     assert result.exit_code in MEASURED, result.output
     assert "| tiny, onnxruntime | HTTP | gRPC |" in result.stdout
     assert "**gateway adds, ms** (95 % CI)" in result.stdout
+
+
+def test_scraping_measures_with_and_without(loadtest: Invoke, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.commands.scraping.CONCURRENCY", 2)
+    result = loadtest("scraping", "tiny", "--every", "0.01", "--repetitions", "6", "--duration", "0.6")
+    assert result.exit_code in MEASURED, result.output
+    assert "| onnxruntime gateway HTTP | 0.01 s | " in result.stdout
+    assert [path for _, path, _ in server.requests].count("/metrics") >= 6
+
+
+@pytest.mark.parametrize("every", ["", "0", "-1", "1,x", "nan", "inf"])
+def test_intervals_of_scrapes_must_be_positive(loadtest: Invoke, every: str) -> None:
+    result = loadtest("scraping", "tiny", "--every", every)
+    assert result.exit_code == 2
+    assert "--every: seconds such as 1,15 are expected" in result.stderr

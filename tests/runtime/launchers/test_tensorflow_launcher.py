@@ -65,6 +65,7 @@ def test_the_real_server_is_used_where_there_is_one(
         "--port=18500",
         "--rest_api_port=18501",
         f"--model_config_file={tmp_path / 'run' / 'tf.models.config'}",
+        f"--monitoring_config_file={tmp_path / 'run' / 'tf.monitoring.config'}",
         "--allow_version_labels_for_unavailable_models",
         "--tensorflow_intra_op_parallelism=3",
         "--tensorflow_inter_op_parallelism=2",
@@ -142,13 +143,14 @@ def test_without_it_the_gateway_stands_in(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("GATEWAY_HTTP__PORT", "9999")  # meant for the gateway, not for the servers beside it
-    launch = launch_with(threads=2, instances=4, device="cpu")
+    launch = launch_with(threads=2, instances=4, device="cpu", metrics_port=18502)
     path = tmp_path / "run" / "tf.yaml"
     assert launch.server.startswith("gateway serve, embedded TensorFlow 2.")
     assert launch.command[1:] == ("-P", "-m", "gateway.cli", "serve", "--config", str(path))
     config = load_config(path, launch.environment)
     assert config.protocols == ["tfserving"]
     assert (config.http.host, config.http.port, config.grpc.port) == ("127.0.0.1", 18501, 18500)
+    assert config.metrics.port == 18502
     assert config.admin is None
     assert config.models == ["digits", "words"]
     (backend,) = config.backends.values()

@@ -1,0 +1,57 @@
+"""One run of ``gateway up --runtime docker``."""
+
+from __future__ import annotations
+
+from gateway.config import GatewayConfig
+from gateway.runtime.console import messages
+from gateway.runtime.docker.engine import Engine
+from gateway.runtime.docker.plan import edge_network, internal_network, plan_containers, project_name
+from gateway.runtime.docker.project import Project
+from gateway.runtime.docker.server import ContainerServer
+from gateway.runtime.launchers.front import CONFIG_FILE
+from gateway.runtime.progress import Progress
+from gateway.runtime.state import RunDirectory
+from gateway.runtime.supervisor import Supervisor
+from gateway.runtime.up import supervise
+
+
+async def run_containers(config: GatewayConfig, run: RunDirectory, images: str) -> None:
+    """Run the stack in containers until a signal; however it ends, nothing that it made is left.
+
+    ``images`` is what the images' names begin with: a registry, or a part of one.
+
+    Raises:
+        RuntimeFailure: it cannot start.
+    """
+    project = Project(Engine(), project_name(run))
+    project.remove()  # of a run whose state file is lost
+    plan = plan_containers(config, run, images)
+    gateway, *backends = [ContainerServer(one, project) for one in (plan.gateway, *plan.backends)]
+    about = {
+        "project": project.name,
+        "config": str(run.shown(run.path / CONFIG_FILE)),
+        "logs": "gateway deploy logs NAME",
+        "models": list(plan.models),
+    }
+    progress = Progress(messages())
+    try:
+        own = {project.label: project.name}
+        project.engine.create_network(internal_network(project.name), own, internal=True)
+        project.engine.create_network(edge_network(project.name), own, internal=False)
+        await supervise(Supervisor(gateway, backends, run, progress.news, about), progress, plan.example)
+    finally:
+        project.remove()
+        project.engine.close()
+
+
+def remove_project(name: str) -> int:
+    """Remove what a run that was killed has left of the project ``name``; returns how many containers that was.
+
+    Raises:
+        RuntimeFailure: the engine cannot be asked.
+    """
+    project = Project(Engine(), name)
+    left = len(project.containers())
+    project.remove()
+    project.engine.close()
+    return left

@@ -1,0 +1,22 @@
+"""The configuration of the gateway that a command of this shell is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.config import GatewayConfig
+from gateway.config_file import load_config
+from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
+
+
+def running_config(path: Path | None) -> GatewayConfig:
+    """The configuration in ``path``, else that of the stack that ``gateway up`` runs here, else the default.
+
+    Raises:
+        ConfigError: as ``load_config``.
+    """
+    state = RunDirectory(DEFAULT_RUN_DIRECTORY).read_state() if path is None else None
+    if state is None or not supervisor_alive(state):
+        return load_config(path)
+    # Its ports are resolved; a variable of this shell must not move them again.
+    return load_config(Path(state["config"]), environ={})
