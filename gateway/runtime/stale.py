@@ -37,7 +37,7 @@ def clear_stale(run: RunDirectory) -> str:
 
 
 def _remove_containers(project: str) -> int:
-    from gateway.runtime.docker.up import remove_project  # an extra, which local processes do without
+    from gateway.runtime.docker.project import remove_project  # an extra, which local processes do without
 
     return remove_project(project)
 

@@ -29,7 +29,7 @@ from gateway import __version__
 from gateway.config import TracingConfig
 from gateway.core.messages import RequestContext
 from gateway.core.span import Attributes, SpanKind
-from gateway.telemetry.tracing import join
+from gateway.telemetry.propagation import join
 
 _log = structlog.get_logger()
 

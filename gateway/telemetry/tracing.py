@@ -1,13 +1,11 @@
-"""Who gives requests their place in a trace: with tracing switched off, and on."""
+"""Who gives requests their place in a trace: with tracing switched off, or on."""
 
 from __future__ import annotations
 
 from gateway.config import TracingConfig
 from gateway.config_file import ConfigError
-from gateway.core.messages import RequestContext
-from gateway.core.span import Attributes
-from gateway.core.trace_context import new_traceparent, read_traceparent, read_tracestate
 from gateway.core.tracing import Tracer
+from gateway.telemetry.propagation import Propagation
 
 
 def open_tracer(settings: TracingConfig | None) -> Tracer:
@@ -25,25 +23,3 @@ def open_tracer(settings: TracingConfig | None) -> Tracer:
             f"tracing: {error.name} is not installed; install it with: pip install 'serving-gateway[otel]'"
         ) from None
     return OpenTelemetryTracer(settings)
-
-
-class Propagation:
-    """Records nothing, and hands on what the client sent, so that the backends' spans hang below the client's own."""
-
-    def begin(self, context: RequestContext, name: str, attributes: Attributes) -> None:  # noqa: ARG002
-        """See ``gateway.core.tracing.Tracer``."""
-        join(context)
-
-    async def close(self) -> None:
-        """See ``gateway.core.tracing.Tracer``."""
-
-
-def join(context: RequestContext) -> bool:
-    """Put ``context`` into the trace of its client; False where it has none and one was started."""
-    if context.traceparent and (ours := read_traceparent(context.traceparent)):
-        context.traceparent = ours
-        if context.tracestate:
-            context.tracestate = read_tracestate(context.tracestate)
-        return True
-    context.traceparent, context.tracestate = new_traceparent(), ""
-    return False

@@ -8,7 +8,8 @@ from gateway.config import TracingConfig
 from gateway.config_file import ConfigError
 from gateway.core.messages import RequestContext
 from gateway.core.trace_context import read_traceparent
-from gateway.telemetry.tracing import Propagation, open_tracer
+from gateway.telemetry.propagation import Propagation
+from gateway.telemetry.tracing import open_tracer
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -81,3 +81,16 @@ def find_project(engine: Engine, name: str = "") -> Project:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def remove_project(name: str) -> int:
+    """Remove what a run that was killed has left of the project ``name``; returns how many containers that was.
+
+    Raises:
+        RuntimeFailure: the engine cannot be asked.
+    """
+    project = Project(Engine(), name)
+    left = len(project.containers())
+    project.remove()
+    project.engine.close()
+    return left

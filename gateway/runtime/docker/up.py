@@ -42,16 +42,3 @@ async def run_containers(config: GatewayConfig, run: RunDirectory, images: str) 
     finally:
         project.remove()
         project.engine.close()
-
-
-def remove_project(name: str) -> int:
-    """Remove what a run that was killed has left of the project ``name``; returns how many containers that was.
-
-    Raises:
-        RuntimeFailure: the engine cannot be asked.
-    """
-    project = Project(Engine(), name)
-    left = len(project.containers())
-    project.remove()
-    project.engine.close()
-    return left
