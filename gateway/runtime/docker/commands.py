@@ -45,13 +45,15 @@ def status(
 ) -> None:
     """Show the containers of the stack. The exit code is 0 when each of them is ready, else 1."""
     with _project(project) as found:
-        from gateway.runtime.docker.operate import rows, table
+        from gateway.runtime.docker.operate import problems, rows, table
 
         told = rows(found)
     if as_json:
         results().print(Text(json.dumps(told, indent=2)), soft_wrap=True)
     else:
-        results().print(table(told))
+        results().print(table(found.name, told))
+        for problem in problems(told):
+            messages().print(Text(problem), soft_wrap=True)
     if not all(row["ready"] for row in told):
         raise typer.Exit(1)
 

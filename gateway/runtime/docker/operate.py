@@ -23,17 +23,21 @@ def rows(project: Project) -> list[dict[str, Any]]:
     return [_row(container) for container in project.containers()]
 
 
-def table(told: Iterable[dict[str, Any]]) -> Table:
-    """``rows`` for people."""
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("service", "container", "state", "image", "address"):
+def table(project: str, told: Iterable[dict[str, Any]]) -> Table:
+    """``rows`` for people, short enough for a terminal of 80 columns."""
+    shown = Table(box=None, header_style="bold", pad_edge=False, title=f"project {project}", title_justify="left")
+    for header in ("container", "state", "image", "address"):
         shown.add_column(header, overflow="fold")
     for row in told:
-        problem = f"\n{row['problem']}" if row["problem"] else ""
-        state = Text.assemble((row["state"], "green" if row["ready"] else "yellow"), problem)
-        where = "\n".join(row["published"] or row["addresses"])
-        shown.add_row(row["service"], row["container"], state, row["image"], where)
+        name = row["container"].removeprefix(project).lstrip("-_")
+        state = Text(row["state"], "green" if row["ready"] else "yellow")
+        shown.add_row(name, state, row["image"].rpartition("/")[2], "\n".join(row["published"] or row["addresses"]))
     return shown
+
+
+def problems(told: Iterable[dict[str, Any]]) -> list[str]:
+    """A sentence for each container that has a problem."""
+    return [f"{row['container']}: {row['problem']}" for row in told if row["problem"]]
 
 
 def start(project: Project, check: Callable[[], None], news: Callable[[str, str], None]) -> None:
