@@ -73,12 +73,15 @@ def test_general_notes() -> None:
     assert kinds == ["Interrupted:", "Other"]
 
 
-def test_verdict_says_why_a_target_takes_no_part_once() -> None:
+def test_verdict_names_who_takes_no_part_and_says_why_where_nothing_else_does() -> None:
     one = with_invalid(make_digest()).loads[0]
     left_out = {one.rows[0].name: "INVALID: sent late", one.rows[1].name: "no good answers"}
     one = replace(one, verdict=msgspec.structs.replace(one.verdict, left_out=left_out))
     _, *reasons = verdict_sentences(one)
-    assert reasons == ["Not compared: onnxruntime direct HTTP (no good answers)."]
+    assert reasons == [
+        "Not compared: onnxruntime direct HTTP (no good answers).",
+        "Not compared, for the reasons that are given: onnxruntime gateway HTTP.",
+    ]
 
 
 def test_answer_of_a_search() -> None:
