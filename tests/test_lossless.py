@@ -22,7 +22,7 @@ from gateway.codecs import forms
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.tensors import Tensor, element_count, join_bytes, split_bytes
 
-EXAMPLES = int(os.environ.get("LOSSLESS_EXAMPLES", "4"))  # `make fuzz` asks for more
+EXAMPLES = int(os.environ.get("LOSSLESS_EXAMPLES", "2"))  # `make fuzz` asks for more
 DOORS = {
     "OIP JSON": (clients.oip_json, forms.OIP_JSON),
     "OIP binary": (clients.oip_binary, forms.OIP_BINARY),
