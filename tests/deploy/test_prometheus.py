@@ -130,7 +130,8 @@ def test_annotations_and_variables_evaluate(prometheus):
     ],
 )
 def test_servers_stand_side_by_side_under_the_names_of_the_gateways_backends(prometheus, name, backends):
-    assert {sample["backend"] for sample, _ in prometheus.query(name)} == backends
+    # A rate needs two scrapes of each server, and they are not scraped at once.
+    wait_until(lambda: {sample["backend"] for sample, _ in prometheus.query(name)} == backends, 10)
 
 
 def test_models_have_one_name_whatever_the_server_calls_the_label(prometheus):
