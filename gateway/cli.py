@@ -21,7 +21,7 @@ from gateway.config_file import ConfigError, load_config
 from gateway.runtime import commands as runtime
 from gateway.runtime import launch_commands
 from gateway.runtime.docker import commands as deploy
-from gateway.runtime.running import running_config
+from gateway.runtime.running import RunningOption, admin_address, running_config
 
 app = typer.Typer(
     help="One gateway in front of TorchServe, TensorFlow Serving and ONNX Runtime.",
@@ -42,9 +42,6 @@ deploy.register(app)
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="YAML file. Without one: three local backends on their usual ports."),
-]
-RunningOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file. Without one: that of the stack that runs here.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -215,9 +212,10 @@ def _http(settings: GatewayConfig) -> str:
 
 
 def _admin(settings: GatewayConfig) -> str:
-    if settings.admin is None:
-        _fail("admin: switched off in this configuration, and this command needs it", 2)
-    return f"{settings.admin.host}:{settings.admin.port}"
+    try:
+        return admin_address(settings)
+    except ConfigError as error:
+        _fail(str(error), 2)
 
 
 def _fail(message: str, code: int) -> NoReturn:

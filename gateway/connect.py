@@ -29,7 +29,7 @@ def connect_all(name: str, settings: RemoteSettings, *, max_body: int, check_tim
 
     ``check_timeout`` is that of ``ReplicatedBackend``.
     """
-    host = _host(settings)
+    host = host_of(settings)
     if not is_name(host):
         return connect(name, settings, max_body=max_body)
     return ReplicatedBackend(
@@ -56,7 +56,7 @@ def connect(name: str, settings: RemoteSettings, *, max_body: int, hosts: Hosts 
             return OIPBackend(name, _oip_transport(name, settings, max_body, hosts))
 
 
-def _host(settings: RemoteSettings) -> str:
+def host_of(settings: RemoteSettings) -> str:
     """The host of the address that inference goes to."""
     address = f"//{settings.grpc}" if settings.protocol == "grpc" else settings.url
     return urlsplit(address or "").hostname or ""

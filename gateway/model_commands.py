@@ -10,23 +10,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from gateway.backends.hosts import NO_HOSTS
 from gateway.config import GatewayConfig
 from gateway.config_backends import EmbeddedBackend
 from gateway.config_file import ConfigError
-from gateway.connect import connect
+from gateway.connect import connect, host_of
 from gateway.core.errors import GatewayError
-from gateway.parity.check import check_sample, checkable
+from gateway.parity.check import check_sample
 from gateway.repository.stored import configured
 from gateway.runtime.console import complain, results
-from gateway.runtime.ports import split_address
-from gateway.runtime.running import running_config
+from gateway.runtime.running import RunningOption, running_config
 from model_store.errors import StoreError
 from model_store.store import ModelStore, StoredModel
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Configuration; default: that of the stack that runs here."),
-]
 
 
 class _Failed(Exception):
@@ -42,7 +37,7 @@ def register(app: typer.Typer) -> None:
     )(verify)
 
 
-def stored(config: ConfigOption = None) -> None:
+def stored(config: RunningOption = None) -> None:
     """Print what the store holds, as JSON: by model and version, the servers that it was built for."""
     store = ModelStore(_settings(config).model_store)
     try:
@@ -65,7 +60,7 @@ def verify(
         str, typer.Option(metavar="ADDRESS", help="The one server to ask, in place of the configuration's.")
     ] = "",
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="For one answer.")] = 60.0,
-    config: ConfigOption = None,
+    config: RunningOption = None,
 ) -> None:
     """Hold a server's answers to the store's samples against what the models' sources answered."""
     settings = _settings(config)
@@ -108,14 +103,12 @@ async def _verify(settings: GatewayConfig, name: str, host: str, models: list[St
     """
     backend_settings = settings.backends[name]
     assert not isinstance(backend_settings, EmbeddedBackend)  # noqa: S101 - refused before
-    known_as = split_address(getattr(backend_settings, "url", None) or getattr(backend_settings, "grpc", None) or "")[0]
-    backend = connect(
-        name, backend_settings, max_body=settings.limits.body_bytes, hosts={known_as: host} if host else {}
-    )
+    hosts = {host_of(backend_settings): host} if host else NO_HOSTS
+    backend = connect(name, backend_settings, max_body=settings.limits.body_bytes, hosts=hosts)
     compared = 0
     try:
         for model in models:
-            for sample in checkable(model):
+            for sample in model.answered_samples():
                 called = f"{name}: {model.manifest.name}/{model.manifest.version}, sample {sample}"
                 try:
                     verdict = await check_sample(backend, model, sample, timeout=timeout)

@@ -15,15 +15,11 @@ from rich.table import Table
 from gateway.client import ClientError, get_json, post_json
 from gateway.config_file import ConfigError
 from gateway.runtime.console import complain, results
-from gateway.runtime.running import running_config
+from gateway.runtime.running import RunningOption, admin_address, running_config
 
 _SECONDS = 30.0  # a name server that does not answer takes long to give up
 
 BackendArgument = Annotated[str, typer.Argument(metavar="BACKEND", help="Name of the backend.")]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Configuration; default: that of the stack that runs here."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 _app = typer.Typer(help="Show and drain the servers behind the name of a backend.", no_args_is_help=True)
@@ -35,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 @_app.command("list", epilog="Example: gateway replicas list onnxruntime --json")
-def list_replicas(backend: BackendArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def list_replicas(backend: BackendArgument, config: RunningOption = None, as_json: JsonOption = False) -> None:
     """Show the servers of a backend: up, down or draining, and the requests in flight on each."""
 
     async def ask(address: str) -> Any:
@@ -48,7 +44,7 @@ def list_replicas(backend: BackendArgument, config: ConfigOption = None, as_json
 
 
 @_app.command(epilog="Example: gateway replicas refresh onnxruntime")
-def refresh(backend: BackendArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def refresh(backend: BackendArgument, config: RunningOption = None, as_json: JsonOption = False) -> None:
     """Have the gateway look the name up now and check the servers that are not up, and show what it found."""
     path = f"/backends/{quote(backend, safe='')}/replicas/refresh"
     _show(_asked(config, lambda address: post_json(address, path, timeout=_SECONDS)), as_json)
@@ -59,7 +55,7 @@ def drain(
     backend: BackendArgument,
     ip: Annotated[str, typer.Argument(metavar="IP", help="Address of the server, as `list` shows it.")],
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, max=86_400, help="How long to wait.")] = 30.0,
-    config: ConfigOption = None,
+    config: RunningOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send a server nothing new, and return when it has answered everything; exit code 1 when the time is over first.
@@ -73,15 +69,12 @@ def drain(
 def _asked(config: Path | None, question: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
     """The answer to ``question``, which is given the address of the gateway's admin port."""
     try:
-        admin = running_config(config).admin
+        address = admin_address(running_config(config))
     except ConfigError as error:
         complain(str(error))
         raise typer.Exit(2) from None
-    if admin is None:
-        complain("admin: switched off in this configuration, and this command needs it")
-        raise typer.Exit(2)
     try:
-        return asyncio.run(question(f"{admin.host}:{admin.port}"))
+        return asyncio.run(question(address))
     except ClientError as error:
         complain(str(error))
         raise typer.Exit(1) from None

@@ -53,10 +53,21 @@ class StoredModel:
         """Real inputs by sample name: input name → array with a batch dimension of 1."""
         return {path.stem: self._tensors(path) for path in self.sample_files()}
 
-    def answers(self) -> dict[str, Mapping[str, Array]]:
-        """What the model's source answered to the samples, by sample name: output name → array; empty if not kept."""
-        files = {path.stem: self.directory / "reference" / f"sample-{path.stem}.npz" for path in self.sample_files()}
-        return {name: dict(np.load(path, allow_pickle=False)) for name, path in files.items() if path.is_file()}
+    def sample(self, name: str) -> Mapping[str, Array]:
+        """One of ``samples``."""
+        return next(self._tensors(path) for path in self.sample_files() if path.stem == name)
+
+    def answered_samples(self) -> list[str]:
+        """Names of the samples to which the answers of the model's source are kept."""
+        names = [path.stem for path in self.sample_files()]
+        return [name for name in names if self._answer_file(name).is_file()]
+
+    def answer(self, sample: str) -> Mapping[str, Array]:
+        """What the model's source answered to one of ``answered_samples``: output name → array."""
+        return dict(np.load(self._answer_file(sample), allow_pickle=False))
+
+    def _answer_file(self, sample: str) -> Path:
+        return self.directory / "reference" / f"sample-{sample}.npz"
 
     def sample_files(self) -> list[Path]:
         """The files of ``samples``: ``.npy`` for one input, ``.npz`` with one array an input for several."""

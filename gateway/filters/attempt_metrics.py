@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
 from gateway.core.backend import Endpoint
-from gateway.core.errors import ConnectFailed, ConnectionLost, GatewayError
+from gateway.core.errors import ConnectFailed, ConnectionLost, outcome_of
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
@@ -36,27 +35,18 @@ class AttemptMetrics(Filter):
         self._recorder.attempt_started()
         self._endpoint.load.in_flight += 1
         started = time.perf_counter()
-        outcome = "internal"
+        outcome = "ok"
         try:
-            response = await self.inner(request)
-            outcome = "ok"
-            return response
-        except ConnectFailed as error:
-            outcome = error.reason
-            request.context.tried += (self._endpoint.backend,)
-            # The health check would notice within its interval; until then every request would pay for it.
-            self._endpoint.mark_down("connection refused")
-            raise
-        except ConnectionLost as error:
-            outcome = error.reason
-            # A process that is being killed still takes connections for a moment, and loses them too.
-            self._endpoint.suspect = True
-            raise
-        except GatewayError as error:
-            outcome = error.reason
-            raise
-        except asyncio.CancelledError:
-            outcome = "cancelled"
+            return await self.inner(request)
+        except BaseException as error:
+            outcome = outcome_of(error)
+            if isinstance(error, ConnectFailed):
+                request.context.tried += (self._endpoint.backend,)
+                # The health check would notice within its interval; until then every request would pay for it.
+                self._endpoint.mark_down("connection refused")
+            elif isinstance(error, ConnectionLost):
+                # A process that is being killed still takes connections for a moment, and loses them too.
+                self._endpoint.suspect = True
             raise
         finally:
             duration = time.perf_counter() - started

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
@@ -12,8 +11,9 @@ import structlog
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.errors import GatewayError
-from gateway.parity.check import Verdict, check_sample, checkable
+from gateway.parity.check import check_sample
 from model_store.errors import StoreError
+from model_store.parity.served import Verdict
 from model_store.store import ModelStore, StoredModel
 
 _log = structlog.get_logger()
@@ -25,14 +25,8 @@ class ParityRecorder(Protocol):
     def parity_checked(self, model: str, backend: str, outcome: str) -> None:
         """One answer was held against the source's: ``ok``, ``differs``, or ``failed`` when there was none."""
 
-    def parity_now(self, differences: Mapping[tuple[str, str], float], tolerances: Mapping[str, float]) -> None:
-        """The last round: largest difference by model and backend, and what is allowed by model."""
-
-
-@dataclass(slots=True)
-class _Round:
-    differences: dict[tuple[str, str], float]
-    tolerances: dict[str, float]
+    def parity_now(self, found: Mapping[tuple[str, str], tuple[float, float]]) -> None:
+        """The last round: by model and backend, the largest difference and what is allowed there."""
 
 
 class ParityWatch:
@@ -66,27 +60,35 @@ class ParityWatch:
 
         Each answer may take ``timeout`` seconds.
         """
-        found = _Round({}, {})
-        for model, stored, samples in [*self._models()]:
+        worst: dict[tuple[str, str], Verdict] = {}
+        for model, stored in await asyncio.to_thread(self._models):
+            samples = stored.answered_samples()
             sample = samples[self._rounds % len(samples)]
             for endpoint in model.endpoints:
-                if endpoint.healthy and not endpoint.refusal:
-                    await self._check(endpoint, stored, sample, found, timeout)
+                if not endpoint.healthy or endpoint.refusal:
+                    continue
+                verdict = await self._check(endpoint, stored, sample, timeout)
+                key = endpoint.model, endpoint.backend
+                # The worst version stands for the model.
+                if verdict is not None and (key not in worst or verdict.excess > worst[key].excess):
+                    worst[key] = verdict
         self._rounds += 1
-        self._recorder.parity_now(found.differences, found.tolerances)
+        self._recorder.parity_now({key: (verdict.max_abs, verdict.allowed) for key, verdict in worst.items()})
 
-    def _models(self) -> Iterator[tuple[ServedModel, StoredModel, list[str]]]:
-        """The served models that the store has just so, each with the samples that can be checked."""
-        for model in self._catalog:
-            try:
-                stored = self._store.get(model.name, model.version)
-                samples = checkable(stored)
-            except (StoreError, OSError):
-                continue  # only a backend knows it, or it was removed since
-            if samples and stored.manifest.model_signature() == model.signature:
-                yield model, stored, samples
+    def _models(self) -> list[tuple[ServedModel, StoredModel]]:
+        """The served models that the store has just so, with answers to hold others against; reads files."""
+        return [(model, stored) for model in self._catalog if (stored := self._stored(model)) is not None]
 
-    async def _check(self, endpoint: Endpoint, stored: StoredModel, sample: str, found: _Round, timeout: float) -> None:
+    def _stored(self, model: ServedModel) -> StoredModel | None:
+        try:
+            stored = self._store.get(model.name, model.version)
+        except (StoreError, OSError):
+            return None  # only a backend knows it, or it was removed since
+        same = stored.manifest.model_signature() == model.signature
+        return stored if same and stored.answered_samples() else None
+
+    async def _check(self, endpoint: Endpoint, stored: StoredModel, sample: str, timeout: float) -> Verdict | None:
+        """What one backend's answer is worth; None when there is none."""
         name, backend = endpoint.model, endpoint.backend
         try:
             verdict = await check_sample(
@@ -94,17 +96,14 @@ class ParityWatch:
             )
         except GatewayError:
             self._recorder.parity_checked(name, backend, "failed")  # that it is down is for the health checks to say
-            return
+            return None
         except Exception:
             _log.exception("parity check failed unexpectedly", model=name, backend=backend)
             self._recorder.parity_checked(name, backend, "failed")
-            return
+            return None
         self._recorder.parity_checked(name, backend, "ok" if verdict.passed else "differs")
-        # The worst version stands for the model, and the tolerance beside it is the one it broke.
-        if verdict.max_abs >= found.differences.get((name, backend), 0.0):
-            found.differences[name, backend] = verdict.max_abs
-        found.tolerances[name] = min(found.tolerances.get(name, verdict.allowed), verdict.allowed)
         self._tell(stored.manifest.version, endpoint, verdict)
+        return verdict
 
     def _tell(self, version: str, endpoint: Endpoint, verdict: Verdict) -> None:
         """Log when a backend begins to answer wrong, and when it answers right again."""

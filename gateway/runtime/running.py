@@ -1,12 +1,19 @@
-"""The configuration of the gateway that a command of this shell is about."""
+"""The running gateway that a command of this shell is about."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gateway.config import GatewayConfig
-from gateway.config_file import load_config
+from gateway.config_file import ConfigError, load_config
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
+
+RunningOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file. Without one: that of the stack that runs here.")
+]
 
 
 def running_config(path: Path | None) -> GatewayConfig:
@@ -20,3 +27,14 @@ def running_config(path: Path | None) -> GatewayConfig:
         return load_config(path)
     # Its ports are resolved; a variable of this shell must not move them again.
     return load_config(Path(state["config"]), environ={})
+
+
+def admin_address(settings: GatewayConfig) -> str:
+    """Where its admin port is, as ``host:port``.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if settings.admin is None:
+        raise ConfigError("admin: switched off in this configuration, and this command needs it")
+    return f"{settings.admin.host}:{settings.admin.port}"

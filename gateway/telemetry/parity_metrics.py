@@ -19,7 +19,9 @@ class ParityMetrics:
             ["model", "backend"],
             registry=registry,
         )
-        self._tolerance = Gauge("gateway_parity_tolerance", "Largest difference allowed.", ["model"], registry=registry)
+        self._tolerance = Gauge(
+            "gateway_parity_tolerance", "Largest difference allowed there.", ["model", "backend"], registry=registry
+        )
         self._checks = Counter(
             "gateway_parity_checks",
             "Answers held against the source's.",
@@ -32,11 +34,10 @@ class ParityMetrics:
         for each in _OUTCOMES:  # all three from the first check on, so that a rate can be taken
             self._checks.labels(model, backend, each).inc(each == outcome)
 
-    def parity_now(self, differences: Mapping[tuple[str, str], float], tolerances: Mapping[str, float]) -> None:
+    def parity_now(self, found: Mapping[tuple[str, str], tuple[float, float]]) -> None:
         """Replace what the round before found: a backend that is gone must not alarm for ever."""
         self._difference.clear()
         self._tolerance.clear()
-        for (model, backend), difference in differences.items():
-            self._difference.labels(model, backend).set(difference)
-        for model, allowed in tolerances.items():
-            self._tolerance.labels(model).set(allowed)
+        for labels, (difference, allowed) in found.items():
+            self._difference.labels(*labels).set(difference)
+            self._tolerance.labels(*labels).set(allowed)

@@ -142,6 +142,7 @@ Exports = Annotated[
         "--export", help="Further files: csv, every request as CSV, Markdown, .hgrm and .hlog.", rich_help_panel=_OUT
     ),
 ]
+Pairs = Annotated[int, typer.Option("--repetitions", min=6, help="Pairs of blocks.", rich_help_panel=_HOW)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=_OUT)]
 FailOn = Annotated[
     str,

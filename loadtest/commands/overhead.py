@@ -26,9 +26,7 @@ def overhead(
     duration: Annotated[
         float, typer.Option(min=0.1, help="Measured seconds for each way.", rich_help_panel="How it is measured")
     ] = 5.0,
-    repetitions: Annotated[
-        int, typer.Option(min=6, help="Pairs of blocks.", rich_help_panel="How it is measured")
-    ] = 20,
+    repetitions: given.Pairs = 20,
     timeout: given.Timeout = 30.0,
     seed: given.SeedOption = "",
     output: given.Output = Path("reports"),

@@ -35,9 +35,7 @@ def scraping(
     duration: Annotated[
         float, typer.Option(min=0.1, help="Measured seconds for each interval.", rich_help_panel="How it is measured")
     ] = 100.0,
-    repetitions: Annotated[
-        int, typer.Option(min=6, help="Pairs of blocks.", rich_help_panel="How it is measured")
-    ] = 20,
+    repetitions: given.Pairs = 20,
     timeout: given.Timeout = 30.0,
     seed: given.SeedOption = "",
     output: given.Output = Path("reports"),

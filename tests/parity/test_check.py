@@ -9,7 +9,7 @@ from support.scaled_store import add_sample, save_scaled
 from gateway.config_backends import OIPBackend, TFServingBackend
 from gateway.connect import connect
 from gateway.core.errors import GatewayError
-from gateway.parity.check import check_sample, checkable
+from gateway.parity.check import check_sample
 from model_store.parity.served import judge
 from model_store.store import ModelStore
 
@@ -56,13 +56,13 @@ async def test_a_server_without_the_version_gives_no_verdict(tmp_path, stored):
 
 
 def test_only_samples_with_kept_answers_can_be_checked(tmp_path, stored):
-    assert checkable(stored) == [SAMPLE]
+    assert stored.answered_samples() == [SAMPLE]
     (stored.directory / "reference" / f"sample-{SAMPLE}.npz").unlink()
-    assert checkable(stored) == []
+    assert stored.answered_samples() == []
 
 
 def test_an_answer_of_another_form_is_infinitely_wrong(stored):
-    expected = stored.answers()[SAMPLE]
+    expected = stored.answer(SAMPLE)
     found = judge(stored.manifest, SAMPLE, expected, {"y": np.zeros((1, 3), np.float32)})
     assert found.max_abs == float("inf")
     assert "[1, 3]" in found.reason

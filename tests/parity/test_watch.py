@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 import structlog
 from support.gateways import ENGINE, running, settings
@@ -10,6 +11,8 @@ from support.scaled_store import add_sample, save_scaled
 from support.virtual_time import run_virtual
 
 from gateway.core.errors import Unavailable
+from gateway.core.messages import InferResponse
+from gateway.core.tensors import Tensor
 from gateway.parity.watch import ParityWatch
 from model_store.store import ModelStore
 
@@ -42,7 +45,9 @@ async def test_a_backend_that_answers_as_the_source_did_differs_by_nothing(tmp_p
         await check_once(app)
         assert value(app, "gateway_parity_max_abs_diff", model="scaled", backend="engine") == 0
         # 256 units in the last place of 4, the largest number in the answer.
-        assert value(app, "gateway_parity_tolerance", model="scaled") == pytest.approx(256 * 2**-23 * 4)
+        assert value(app, "gateway_parity_tolerance", model="scaled", backend="engine") == pytest.approx(
+            256 * 2**-23 * 4
+        )
         assert [checks(app, outcome) for outcome in ("ok", "differs", "failed")] == [1, 0, 0]
 
 
@@ -124,6 +129,23 @@ async def test_an_answer_that_never_comes_ends_with_the_time_limit(tmp_path):
         )
         await watch.check_all(0.01)
         assert checks(app, "failed") == 1
+
+
+@looped
+async def test_what_is_allowed_stands_beside_each_backends_own_difference(tmp_path):
+    configuration = settings(make_store(tmp_path), {"engine": ENGINE, "other": ENGINE})
+    async with running(configuration) as (app, _):
+
+        async def misshapen(request, /):
+            return InferResponse("scaled", "1", (Tensor.from_numpy("y", np.zeros((1, 3), np.float32)),))
+
+        backends = {"engine": app._backends["engine"], "other": named("other", misshapen)}
+        watch = ParityWatch(ModelStore(tmp_path), app._server.catalog, backends, app._parity._recorder)
+        await watch.check_all(10.0)
+        allowed = [value(app, "gateway_parity_tolerance", model="scaled", backend=name) for name in backends]
+        assert allowed == [pytest.approx(256 * 2**-23 * 4), 0]
+        found = [value(app, "gateway_parity_max_abs_diff", model="scaled", backend=name) for name in backends]
+        assert found == [0, float("inf")]
 
 
 @looped

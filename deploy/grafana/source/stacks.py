@@ -120,8 +120,8 @@ def stacks() -> Json:
                             "{{backend}}: {{model}}",
                         ),
                         Query(
-                            'min by (model) (gateway_parity_tolerance{job="gateway", model=~"$model"})',
-                            "allowed: {{model}}",
+                            f'min by (backend, model) (gateway_parity_tolerance{{job="gateway", {_OWN}}})',
+                            "allowed: {{backend}}: {{model}}",
                         ),
                     ),
                     graph(

@@ -7,11 +7,9 @@ import time
 from gateway.runtime.docker import RUN_DIRECTORY
 from gateway.runtime.docker.container import Container
 from gateway.runtime.docker.health import POLL_SECONDS, failure
-from gateway.runtime.docker.replace import READY_SECONDS, Deployment, pattern_of
+from gateway.runtime.docker.replace import NEXT, READY_SECONDS, Deployment, pattern_of
 from gateway.runtime.docker.template import Change
 from gateway.runtime.errors import RuntimeFailure
-
-_NEXT = ".next"
 
 
 def prepare(deployment: Deployment, service: str, change: Change) -> None:
@@ -27,7 +25,7 @@ def prepare(deployment: Deployment, service: str, change: Change) -> None:
     if not writers:
         raise RuntimeFailure(f"{service}: what it serves is in the volume {volume}, which no container here writes")
     old = writers[0]
-    new = deployment.project.engine.create(f"{old.name}{_NEXT}", old.service, pattern_of(deployment, old, change).body)
+    new = deployment.project.engine.create(f"{old.name}{NEXT}", old.service, pattern_of(deployment, old, change).body)
     try:
         _run_to_its_end(deployment, new)
     except BaseException:

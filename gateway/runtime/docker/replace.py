@@ -21,7 +21,7 @@ from gateway.runtime.launch import STOP_SECONDS
 
 READY_SECONDS = 300.0  # beside live traffic everything takes longer
 UP_SECONDS = 60.0
-_NEXT = ".next"
+NEXT = ".next"
 
 
 @dataclass(slots=True, frozen=True)
@@ -85,7 +85,7 @@ def replace(deployment: Deployment, replacement: Replacement) -> None:
         )
     deployment.gateways.refresh(service)  # fails on what is no backend, before anything is made
     for container in deployment.project.containers(service):
-        if container.name.endswith(_NEXT):
+        if container.name.endswith(NEXT):
             raise RuntimeFailure(
                 f"{service}: {container.name} is of another deployment; if none is at work, one was killed: "
                 f"remove it with `docker rm --force {container.name}`"
@@ -115,7 +115,7 @@ def _replace_one(deployment: Deployment, old: Container, change: Change, verify:
     pattern = pattern_of(deployment, old, change)
     name = old.name
     deployment.news(old.service, f"{name}: starting its successor")
-    new = deployment.project.engine.create(f"{name}{_NEXT}", old.service, pattern.body)
+    new = deployment.project.engine.create(f"{name}{NEXT}", old.service, pattern.body)
     try:
         _prove(deployment, new, pattern, verify)
         address = _introduce(deployment, new, pattern)
