@@ -235,26 +235,29 @@ def test_closing_refuses_those_that_wait_and_those_that_come(pool):
     run_virtual(run())
 
 
-@given(st.data())
-def test_whatever_happens_no_thread_is_lost_and_the_order_holds(data):
-    pool = Pool()
-    slots = data.draw(st.integers(1, 3))
+STEPS = st.one_of(
+    st.tuples(st.just("add"), st.integers(0, 3), st.sampled_from([None, 1.0, 2.0])),
+    st.tuples(st.sampled_from(["finish", "cancel"]), st.integers(0, 29)),
+    st.tuples(st.just("wait")),
+)
 
+
+@given(st.integers(1, 3), st.lists(STEPS, min_size=1, max_size=30))
+def test_whatever_happens_no_thread_is_lost_and_the_order_holds(slots, steps):
     async def run():
-        requests, tasks = Requests(EngineQueue("e", slots=slots, capacity=1000)), []
+        requests, tasks, pool = Requests(EngineQueue("e", slots=slots, capacity=1000)), [], Pool()
+        requests.queue._pool.shutdown()
         requests.queue._pool = pool
-        steps = st.sampled_from(["add", "add", "finish", "cancel", "wait"])
-        for number in range(data.draw(st.integers(1, 30))):
-            match data.draw(steps):
-                case "add":
-                    priority, timeout = data.draw(st.integers(0, 3)), data.draw(st.sampled_from([None, 1.0, 2.0]))
+        for number, step in enumerate(steps):
+            match step:
+                case "add", priority, timeout:
                     tasks.append(await requests.add(number, priority, timeout))
-                case "finish" if pool.running:
-                    await pool.finish(data.draw(st.integers(0, len(pool.running) - 1)))
-                case "cancel" if tasks:
-                    data.draw(st.sampled_from(tasks)).cancel()
+                case "finish", which if pool.running:
+                    await pool.finish(which % len(pool.running))
+                case "cancel", which if tasks:
+                    tasks[which % len(tasks)].cancel()
                     await settle()
-                case "wait":
+                case ("wait",):
                     await asyncio.sleep(1.0)
                     await settle()
             assert len(pool.running) <= slots
@@ -264,8 +267,6 @@ def test_whatever_happens_no_thread_is_lost_and_the_order_holds(data):
         await asyncio.gather(*tasks, return_exceptions=True)
         assert (requests.queue._free, requests.queue._waiting) == (slots, {})
 
-    pool_of = EngineQueue("real", slots=1, capacity=1)._pool
-    pool_of.shutdown()
     run_virtual(run())
 
 
