@@ -22,7 +22,7 @@ from gateway.codecs import forms
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.tensors import Tensor, element_count, join_bytes, split_bytes
 
-EXAMPLES = int(os.environ.get("LOSSLESS_EXAMPLES", "2"))  # `make fuzz` asks for more
+EXAMPLES = int(os.environ.get("LOSSLESS_EXAMPLES", "10"))  # `make fuzz` asks for more
 DOORS = {
     "OIP JSON": (clients.oip_json, forms.OIP_JSON),
     "OIP binary": (clients.oip_binary, forms.OIP_BINARY),
@@ -152,9 +152,10 @@ def targets(loop, tmp_path_factory):
     patch.setattr(app, "_build_backend", lambda name, s, w: Echo(name) if name == "here" else build(name, s, w))
     here = {"kind": "embedded", "engine": "onnxruntime", "models": MODELS}
     exits = contextlib.AsyncExitStack()
+    rarely = {"interval": 3600}  # checks of so many models on so many backends would take most of the time
 
     async def start():
-        _, echo = await exits.enter_async_context(running(settings(store, {"here": here})))
+        _, echo = await exits.enter_async_context(running(settings(store, {"here": here}, health=rarely)))
         oip = {"kind": "oip", "url": f"http://{echo['http']}", "grpc": echo["grpc"], "models": MODELS}
         tfs = {"kind": "tfserving", "url": f"http://{echo['http']}", "grpc": echo["grpc"], "models": MODELS}
         torchserve = {"kind": "torchserve", "url": f"http://{echo['http']}", "models": MODELS, "handlers": HANDLERS}
@@ -167,7 +168,7 @@ def targets(loop, tmp_path_factory):
             "torchserve-http": torchserve,
             "torchserve-grpc": {**torchserve, "protocol": "grpc", "grpc": echo["grpc"]},
         }
-        _, front = await exits.enter_async_context(running(settings(store, backends)))
+        _, front = await exits.enter_async_context(running(settings(store, backends, health=rarely)))
         session = await exits.enter_async_context(aiohttp.ClientSession())
         channel = await exits.enter_async_context(grpc.aio.insecure_channel(front["grpc"]))
         return {name: clients.Target(session, channel, front["http"], name) for name in BACKENDS}
