@@ -203,7 +203,7 @@ class App:
         self.metrics.watch_circuits(catalog)
         for name, backend in self._backends.items():
             if isinstance(backend, EmbeddedBackend):
-                self.metrics.watch_queue(name, backend.queue)
+                self.metrics.queues.watch_engine(name, backend.queue)
         for name, replicated in self._replicated.items():
             self.metrics.watch_replicas(name, replicated)
 

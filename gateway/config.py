@@ -13,8 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gateway.config_backends import Backend, EmbeddedBackend, TorchServeBackend
+from gateway.config_balancing import BalancingConfig
+from gateway.config_cache import CacheConfig
+from gateway.config_retries import HedgingConfig, RetriesConfig
 from gateway.config_values import BackendName, HttpUrl, Port, Section, Version
 from gateway.core.limits import Limits
+from gateway.core.response_cache import CACHE
 
 Protocol = Literal["oip", "tfserving", "torchserve"]
 ALL_PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -117,12 +121,16 @@ class GatewayConfig(Section):
     backends: dict[BackendName, Backend]
     limits: LimitsConfig = LimitsConfig()
     health: HealthConfig = HealthConfig()
+    balancing: BalancingConfig = BalancingConfig()
     logs: LogsConfig = LogsConfig()
     tracing: TracingConfig | None = None
     drain: DrainConfig = DrainConfig()
     parity: ParityConfig | None = ParityConfig()
     control: ControlConfig = ControlConfig()
     default_timeout: PositiveFloat = 60.0
+    retries: RetriesConfig = RetriesConfig()
+    hedging: HedgingConfig | None = None
+    cache: CacheConfig | None = None
     shared_memory: bool = False
 
     @model_validator(mode="after")
@@ -132,6 +140,12 @@ class GatewayConfig(Section):
             if port and port in taken:
                 raise ValueError(f"{key}: port {port} is already used by {taken[port]}")
             taken[port] = key
+        return self
+
+    @model_validator(mode="after")
+    def _cache_is_no_backend(self) -> GatewayConfig:
+        if self.cache is not None and CACHE in self.backends:
+            raise ValueError(f"backends.{CACHE}: while there is a cache, {CACHE!r} says that it has answered")
         return self
 
     def listening_ports(self) -> Iterator[tuple[str, int]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from gateway.config_batching import BatchingConfig
 from gateway.config_values import Address, Device, HttpUrl, Port, Section
 from gateway.core.datatypes import Datatype
 
@@ -64,10 +65,15 @@ class _Server(_Backend):
     """Common to backends that are servers of their own.
 
     The host in an address may be a name that stands for several servers; it is looked up anew every
-    ``resolve_interval`` seconds.
+    ``resolve_interval`` seconds. ``batching`` null sends every request by itself.
     """
 
     resolve_interval: PositiveFloat = 5.0
+    batching: BatchingConfig | None = BatchingConfig()
+
+    def takes_batches(self, model: str) -> bool:  # noqa: ARG002
+        """Whether several rows of ``model`` are one call to the server: then joining requests saves it work."""
+        return True
 
 
 class ModelTensor(Section):
@@ -139,6 +145,9 @@ class TorchServeBackend(_Server):
         if self.grpc is None and self.protocol == "grpc" and self.launch is None:
             raise ValueError("grpc is needed with protocol grpc")
         return self
+
+    def takes_batches(self, model: str) -> bool:
+        return self.handlers.get(model, self.handler).payload in ("oip", "json")
 
 
 class TFServingControl(Section):

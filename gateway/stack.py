@@ -1,9 +1,9 @@
 """The whole path of a request, from top to bottom, built once at start.
 
-trace → access log → metrics → deadline → route ┬→ statistics → process → validate → retry → balance
+trace → access log → metrics → deadline → route ┬→ statistics → process → validate → cache → retry → hedge → balance
                                                 └→ … one for each model
 
-and from balance to each backend: attempt trace → attempt metrics → backend
+and from balance to each backend: batch → breaker → attempt trace → attempt metrics → backend
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateway.config import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
+from gateway.core.recent_latency import RecentLatency
+from gateway.core.retry_budget import RetryBudget
 from gateway.core.service import Service
 from gateway.filters.access_log import AccessLog
 from gateway.filters.attempt_metrics import AttemptMetrics
 from gateway.filters.attempt_trace import AttemptTrace
 from gateway.filters.balance import Balance, Candidate
+from gateway.filters.batch import Batch, BatchLimits
+from gateway.filters.breaker import Breaker
+from gateway.filters.cache import Cache, Caching
 from gateway.filters.deadline import Deadline
+from gateway.filters.hedge import Hedge
 from gateway.filters.metrics import Metrics
 from gateway.filters.process import Process
-from gateway.filters.retry import RetryOnConnectFailure
+from gateway.filters.retry import Retry
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
 from gateway.filters.trace import Trace
@@ -45,21 +52,60 @@ def build_stack(
     return Trace(service)  # outermost, so that it sees the request as the client sent it
 
 
-def with_stack(model: ServedModel, backends: Mapping[str, Backend], metrics: GatewayMetrics) -> ServedModel:
-    """``model`` with its own part of the stack."""
-    service: Service = Balance(
-        model.name, [_candidate(endpoint, backends[endpoint.backend], metrics) for endpoint in model.endpoints]
-    )
-    service = RetryOnConnectFailure(service, metrics)  # above balance, so that the second try chooses anew
+def with_stack(
+    model: ServedModel,
+    backends: Mapping[str, Backend],
+    metrics: GatewayMetrics,
+    batching: Mapping[str, BatchLimits | None],
+    settings: GatewayConfig,
+    caching: Caching | None,
+) -> ServedModel:
+    """``model`` with its own part of the stack; ``batching`` by backend, ``caching`` None where it is switched off."""
+    candidates = [
+        _candidate(model, endpoint, backends[endpoint.backend], metrics, batching[endpoint.backend])
+        for endpoint in model.endpoints
+    ]
+    balancing = settings.balancing
+    service: Service = Balance(model.name, candidates, policy=balancing.policy, slow_start=balancing.slow_start)
+    if len(model.endpoints) > 1:  # above balance, so that the second try chooses anew
+        service = _with_second_backend(service, model, backends, metrics, settings)
+    cached = caching is not None and caching.covers(model.name)
+    if caching is not None and cached:  # above retry, so that a call under way has all its tries for all who wait
+        service = Cache(service, model, caching)
     service = Validate(service, model)  # before anything is sent
     if model.prepare is not None:  # above validate, which then sees the tensors; nothing for models without
         service = Process(service, model.prepare, model.signature, model.max_batch_size)
     service = Statistics(service, model.statistics, batched=model.signature.batched)  # counts refusals as failures too
-    return replace(model, service=service)
+    return replace(model, service=service, cached=cached)
 
 
-def _candidate(endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics) -> Candidate:
+def _with_second_backend(
+    service: Service,
+    model: ServedModel,
+    backends: Mapping[str, Backend],
+    metrics: GatewayMetrics,
+    settings: GatewayConfig,
+) -> Service:
+    retries, hedging = settings.retries, settings.hedging
+    if hedging is not None:  # below retry, which sees one failure when both backends fail
+        names = [endpoint.backend for endpoint in model.endpoints]
+        excluded = [name for name in names if backends[name].kind == "torchserve" and not hedging.torchserve]
+        latency, budget = RecentLatency(hedging.percentile), RetryBudget(hedging.budget, per_second=0)
+        service = Hedge(service, latency, budget, excluded, metrics.retries)
+    return Retry(service, retries.attempts, RetryBudget(retries.budget, retries.per_second), metrics.retries)
+
+
+def _candidate(
+    model: ServedModel, endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics, limits: BatchLimits | None
+) -> Candidate:
     # Attempt metrics stand next to the wire: they see one backend and none of the gateway's own waiting.
     service: Service = AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend))
     service = AttemptTrace(service, endpoint, "internal" if backend.kind == "embedded" else "client")
+    service = Breaker(service, endpoint)  # below batch, so that a call which many requests share counts once
+    if limits is not None and model.signature.batched and model.max_batch_size > 1:
+        # Below balance, because only what goes to the same backend can go together.
+        limits = replace(limits, rows=min(limits.rows, model.max_batch_size))
+        lanes = metrics.queues.lanes(endpoint.backend)
+        service = batch = Batch(service, backend, limits, lanes)
+        lanes.watch(batch)
     return Candidate(endpoint, backend, service)

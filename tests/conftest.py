@@ -47,6 +47,8 @@ _not_run = {}
 
 
 def pytest_collection_modifyitems(items):
+    # Last, because the containers run until the end of the session, and would slow all tests after theirs down.
+    items.sort(key=lambda item: REPOSITORY / "tests" / "docker" in item.path.parents)
     for marker, (what, is_there) in REQUIREMENTS.items():
         marked = [item for item in items if item.get_closest_marker(marker)]
         if marked and not is_there():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import grpc
@@ -10,6 +10,7 @@ import structlog
 
 from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.core.errors import (
+    AttemptTimeout,
     BackendError,
     ConnectFailed,
     ConnectionLost,
@@ -21,11 +22,11 @@ from gateway.core.errors import (
     RequestRefused,
     Unsupported,
 )
+from gateway.core.messages import RequestContext
 
 _log = structlog.get_logger()
 
 Method = Callable[..., Awaitable[bytes]]
-Trace = Mapping[str, str] | None
 
 
 class NotForUs(BackendError):
@@ -34,7 +35,7 @@ class NotForUs(BackendError):
 
 _ERRORS: dict[grpc.StatusCode, type[GatewayError]] = {
     grpc.StatusCode.CANCELLED: ConnectionLost,  # the server is on its way out
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: AttemptTimeout,
     grpc.StatusCode.INVALID_ARGUMENT: RequestRefused,
     grpc.StatusCode.NOT_FOUND: ModelNotFound,
     grpc.StatusCode.PERMISSION_DENIED: NotForUs,
@@ -43,7 +44,7 @@ _ERRORS: dict[grpc.StatusCode, type[GatewayError]] = {
     grpc.StatusCode.UNAVAILABLE: ConnectionLost,
     grpc.StatusCode.UNIMPLEMENTED: Unsupported,
 }
-_TOO_LARGE = "larger than max"  # gRPC's own words; the code is that of a full queue
+_TOO_LARGE = "message larger than max"  # gRPC's own words; the code is that of a full queue
 _SWITCHED_OFF = "not allowed"  # Triton's words for model control; the code is that of a lost connection
 
 
@@ -80,15 +81,19 @@ class GRPCChannel:
         method: Method = self._channel.unary_unary(path)
         return method
 
-    async def call(self, method: Method, message: bytes, trace: Trace = None, *, quiet: bool = False) -> bytes:
+    async def call(
+        self, method: Method, message: bytes, context: RequestContext | None = None, *, quiet: bool = False
+    ) -> bytes:
         """The answer of ``method`` to ``message``; cancelled with the task that waits for it.
 
-        ``trace`` goes along as metadata. ``quiet`` keeps a refusal out of the log: for what is asked every second.
+        The trace and the deadline of ``context`` go along. ``quiet`` keeps a refusal out of the log: for what is asked
+        every second.
 
         Raises:
             ConnectFailed: nothing reached the server.
             ConnectionLost: the connection broke before the answer, or the server says that it is not available.
-            DeadlineExceeded: no answer in time.
+            DeadlineExceeded: no answer before the deadline.
+            AttemptTimeout: no answer within the channel's own ``timeout``, or the server's.
             Overloaded: the server's queue is full.
             PayloadTooLarge: the message is over the limit of either side.
             ModelNotFound: the server does not know the model.
@@ -97,10 +102,14 @@ class GRPCChannel:
             NotForUs: it wants credentials.
             BackendError: any other refusal.
         """
-        metadata = tuple(trace.items()) if trace else ()
+        timeout, trace = self._timeout, dict[str, str]()
+        if context is not None:
+            timeout, trace = min(timeout, context.time_left()), context.trace_headers()
         try:
-            return await method(message, timeout=self._timeout, metadata=metadata)
+            return await method(message, timeout=timeout, metadata=tuple(trace.items()))
         except grpc.aio.AioRpcError as error:
+            if timeout < self._timeout and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DeadlineExceeded(f"backend {self._backend!r} did not answer before the deadline") from None
             raise self._mapped(error, quiet=quiet) from None
 
     async def close(self) -> None:

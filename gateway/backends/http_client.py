@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_connection import ConnectionBroken, HTTPAnswer, HTTPConnection, ProtocolViolation
-from gateway.core.errors import BackendError, ConnectFailed, ConnectionLost, DeadlineExceeded
+from gateway.core.errors import AttemptTimeout, BackendError, ConnectFailed, ConnectionLost
 
 _CONNECT_SECONDS = 5.0
 # One of several servers is not waited for so long: time for one more try of the kernel, which comes after a second.
@@ -50,7 +50,7 @@ class HTTPClient:
 
         Raises:
             ConnectFailed: nothing reached the server.
-            DeadlineExceeded: no complete answer in time.
+            AttemptTimeout: no complete answer in time.
             ConnectionLost: the connection broke before the answer was complete.
             BackendError: the answer is no HTTP or too large.
         """
@@ -78,7 +78,7 @@ class HTTPClient:
         try:
             received = await answer
         except TimeoutError:
-            raise DeadlineExceeded(f"backend {self._backend!r} did not answer in time") from None
+            raise AttemptTimeout(f"backend {self._backend!r} did not answer in time") from None
         except ConnectionBroken:
             raise ConnectionLost(f"backend {self._backend!r} closed the connection before it answered") from None
         except ProtocolViolation as error:

@@ -45,7 +45,7 @@ class OIPOverGRPC:
         return EVERYTHING  # raw contents are part of the protocol, whatever else the server speaks
 
     async def infer(self, request: InferRequest) -> InferResponse:
-        answer = await self._channel.call(self._infer, encode_request(request), request.context.trace_headers())
+        answer = await self._channel.call(self._infer, encode_request(request), request.context)
         return decode_response(answer)
 
     async def check(self, model: str, version: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from gateway.core.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
 
+_TIMEOUT_MS = "x-gateway-timeout-ms"  # the protocol knows no deadline, but the server may be a gateway too
 _JSON = {"Content-Type": "application/json"}
 _BINARY_EXTENSION = "binary_tensor_data"
 _WHY = "the server takes tensors in JSON only"
@@ -99,6 +101,8 @@ class OIPOverHTTP:
 
     async def infer(self, request: InferRequest) -> InferResponse:
         body, headers = to_http(request, binary=self._binary)
+        if (left := request.context.time_left()) < math.inf:
+            headers[_TIMEOUT_MS] = str(max(1, math.ceil(left * 1000)))
         path = infer_path(request.model, request.version)
         return from_http(self._backend, await self._client.post(path, body, headers))
 

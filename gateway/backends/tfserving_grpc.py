@@ -28,7 +28,7 @@ class TFServingOverGRPC:
 
     async def infer(self, request: InferRequest) -> InferResponse:
         message = tfs_grpc.encode_predict_request(request)
-        answer = await self._channel.call(self._predict, message, request.context.trace_headers())
+        answer = await self._channel.call(self._predict, message, request.context)
         return tfs_grpc.decode_predict_response(answer)
 
     async def status(self, model: str, version: str) -> list[VersionStatus]:

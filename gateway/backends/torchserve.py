@@ -102,11 +102,11 @@ class TorchServeBackend(Backend):
     async def _predict(
         self, request: InferRequest, version: str, messages: Sequence[Sequence[Part]]
     ) -> Sequence[Answer]:
-        trace = request.context.trace_headers()
+        context = request.context
         if len(messages) == 1:
-            return [await self._transport.predict(request.model, version, messages[0], trace)]
+            return [await self._transport.predict(request.model, version, messages[0], context)]
         return await asyncio.gather(
-            *(self._transport.predict(request.model, version, parts, trace) for parts in messages)
+            *(self._transport.predict(request.model, version, parts, context) for parts in messages)
         )
 
     async def check(self, model: str, version: str) -> None:

@@ -5,19 +5,19 @@ It carries no headers beside a body: the length of an OIP body's JSON header tra
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import structlog
 
-from gateway.backends.grpc_channel import GRPCChannel, Method, NotForUs, Trace
+from gateway.backends.grpc_channel import GRPCChannel, Method, NotForUs
 from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.torchserve_keys import Keys
 from gateway.backends.torchserve_transport import Answer
 from gateway.codecs import oip_http, torchserve_grpc
 from gateway.codecs.torchserve_parts import BODY, Part, split_body
 from gateway.core.errors import BackendError, Unavailable
-from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
 
 _log = structlog.get_logger()
 
@@ -37,19 +37,19 @@ class TorchServeGRPC:
         self._predictions = self._authorized(self._channel.method(torchserve_grpc.PREDICTIONS_METHOD))
         self._ping = self._authorized(self._channel.method(_PING))
 
-    async def predict(self, model: str, version: str, parts: Sequence[Part], trace: Mapping[str, str]) -> Answer:
+    async def predict(self, model: str, version: str, parts: Sequence[Part], context: RequestContext) -> Answer:
         if len(parts) == 1 and parts[0].name == BODY:
             # A form that a client sent as its whole body: TorchServe takes it apart over HTTP only.
             parts = split_body(bytes(parts[0].data), parts[0].content_type, _MAX_PARTS)
         message = torchserve_grpc.encode_predictions(model, version, parts)
-        return Answer(torchserve_grpc.decode_prediction(await self._call(self._predictions, message, trace)))
+        return Answer(torchserve_grpc.decode_prediction(await self._call(self._predictions, message, context)))
 
     async def infer(self, request: InferRequest, version: str, *, binary: bool) -> InferResponse:
         body, length = oip_http.encode_request(request, binary=binary)
         parts = [Part(BODY, body)]
         if length is not None:
             parts.append(Part(oip_http.HEADER_LENGTH, str(length).encode()))
-        answer = (await self.predict(request.model, version, parts, request.context.trace_headers())).body
+        answer = (await self.predict(request.model, version, parts, request.context)).body
         if length is None:
             return oip_http.decode_response(answer, None)
         try:
@@ -67,13 +67,15 @@ class TorchServeGRPC:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def _call(self, method: Method, message: bytes, trace: Trace = None, *, quiet: bool = False) -> bytes:
+    async def _call(
+        self, method: Method, message: bytes, context: RequestContext | None = None, *, quiet: bool = False
+    ) -> bytes:
         try:
-            return await self._channel.call(method, message, trace, quiet=quiet)
+            return await self._channel.call(method, message, context, quiet=quiet)
         except NotForUs:
             # A restarted TorchServe writes new keys; the request was refused unread, so it may go again.
             self._keys.forget()
-            return await self._channel.call(method, message, trace, quiet=quiet)
+            return await self._channel.call(method, message, context, quiet=quiet)
 
     def _authorized(self, method: Method) -> Method:
         """``method`` with the key among its metadata."""

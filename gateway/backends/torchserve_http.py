@@ -24,7 +24,7 @@ from gateway.core.errors import (
     PayloadTooLarge,
     Unavailable,
 )
-from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
 
 _log = structlog.get_logger()
 
@@ -48,13 +48,13 @@ class TorchServeHTTP:
         self._keys = keys
         self._client = HTTPClient(backend, url, timeout=timeout, max_body=max_body, hosts=hosts)
 
-    async def predict(self, model: str, version: str, parts: Sequence[Part], trace: Mapping[str, str]) -> Answer:
+    async def predict(self, model: str, version: str, parts: Sequence[Part], context: RequestContext) -> Answer:
         if len(parts) == 1 and parts[0].name == BODY:
             body, content_type = bytes(parts[0].data), parts[0].content_type
         else:
             body, content_type = join_multipart(parts)
         headers = {"Content-Type": content_type} if content_type else {}
-        answer = await self._post(model, version, body, {**headers, **trace})
+        answer = await self._post(model, version, body, {**headers, **context.trace_headers()})
         return Answer(answer.body, answer.headers.get("content-type", ""))
 
     async def infer(self, request: InferRequest, version: str, *, binary: bool) -> InferResponse:

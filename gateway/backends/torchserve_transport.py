@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.codecs.torchserve_parts import Part
-from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
 
 
 @dataclass(slots=True, frozen=True)
@@ -21,8 +21,8 @@ class Answer:
 class Transport(Protocol):
     """One TorchServe; errors are the gateway's own."""
 
-    async def predict(self, model: str, version: str, parts: Sequence[Part], trace: Mapping[str, str]) -> Answer:
-        """The handler's answer to ``parts``; ``version`` empty leaves it to the server, ``trace`` holds headers."""
+    async def predict(self, model: str, version: str, parts: Sequence[Part], context: RequestContext) -> Answer:
+        """The handler's answer to ``parts``; ``version`` empty leaves it to the server."""
 
     async def infer(self, request: InferRequest, version: str, *, binary: bool) -> InferResponse:
         """The answer of a handler that speaks the Open Inference Protocol, with ``binary`` tensors or in JSON."""

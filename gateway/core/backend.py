@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.capabilities import EVERYTHING, Capabilities
+from gateway.core.circuit import Circuit
 from gateway.core.errors import Unsupported
 from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.peak_ewma import PeakEwma
 from gateway.core.signatures import Signature
+
+_NOT_CHECKED = "not checked yet"
 
 
 @dataclass(slots=True, frozen=True)
@@ -113,26 +119,47 @@ class Endpoint:
         stale: it was down and has not described the model since; no health check makes it healthy.
         refusal: why the backend cannot carry the model at all; empty when it can.
         load: shared by all endpoints of the backend.
+        circuit: whether the attempts on it went well.
+        latency: how long its requests take, since it came back the last time.
+        came_back_at: when that was, by ``clock``; long ago when it was never away.
+        clock: gives seconds that never go back; all times of the endpoint are by it.
     """
 
     backend: str
     model: str
     version: str = ""
     healthy: bool = False
-    problem: str = "not checked yet"
+    problem: str = _NOT_CHECKED
     suspect: bool = False
     learned: bool = False
     stale: bool = False
     refusal: str = ""
     load: Load = field(default_factory=Load)
+    circuit: Circuit = field(default_factory=Circuit)
+    latency: PeakEwma = field(default_factory=PeakEwma)
+    came_back_at: float = -math.inf
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it gets its share, as long as it is healthy."""
+        return self.circuit.closed and not self.suspect
 
     def mark_healthy(self) -> None:
         """Send it traffic from now on, unless what it serves may have changed."""
         if self.stale:
             self.problem = "it came back and has not described the model yet"
-        else:
-            self.healthy, self.problem, self.suspect = True, "", False
+            return
+        if not self.healthy and self.problem != _NOT_CHECKED:
+            self.circuit.half_open(self.clock())
+            self.come_back()
+        self.healthy, self.problem, self.suspect = True, "", False
 
     def mark_down(self, problem: str) -> None:
         """Send it no traffic until the next successful check."""
         self.healthy, self.problem, self.stale = False, problem, self.learned
+
+    def come_back(self) -> None:
+        """Start slowly from now on, and forget how fast it was: it may be another process."""
+        self.came_back_at = self.clock()
+        self.latency = PeakEwma()

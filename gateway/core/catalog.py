@@ -35,6 +35,7 @@ class ServedModel:
         takes: what it can be given, beside its tensors.
         prepare: makes its inputs of pictures or texts; None when it takes tensors only.
         classify: makes classes of its outputs; None when it is no classifier.
+        cached: equal requests may get one answer.
         service: the model's part of the stack.
         statistics: counts and durations since the start.
         in_flight: requests that it is answering.
@@ -51,6 +52,7 @@ class ServedModel:
     takes: Takes = "tensors"
     prepare: Prepare | None = None
     classify: Classify | None = None
+    cached: bool = False
     service: Service = _unrouted
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
     in_flight: InFlight = field(default_factory=InFlight)

@@ -13,6 +13,7 @@
     ├── Conflict                  it contradicts the present state: already there, or being changed
     ├── Unsupported               well-formed, but this gateway or backend cannot do it
     ├── DeadlineExceeded          the request's time ran out
+    │   └── AttemptTimeout        the time of one attempt on a backend did; another one may be made
     ├── Unavailable               it may work later
     │   ├── NoHealthyBackend      every backend that serves the model is down
     │   ├── ConnectFailed         a backend refused the connection: nothing was sent
@@ -118,6 +119,12 @@ class DeadlineExceeded(GatewayError):
     """The time that the client or the configuration allows is over."""
 
     reason = "deadline_exceeded"
+
+
+class AttemptTimeout(DeadlineExceeded):
+    """A backend did not answer within the time that the configuration gives it; the request's own is not over."""
+
+    reason = "attempt_timeout"
 
 
 class Unavailable(GatewayError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,9 +33,13 @@ class RequestContext:
         served_by: name of the backend that answered, or was tried last.
         backend_seconds: time spent waiting for backends, summed over attempts.
         queue_seconds: the part of it that was spent waiting for a free engine in this process.
-        tried: backends that refused the connection during this request.
+        batch_seconds: time spent waiting for a lane to a backend, where requests are joined to batches.
+        tried: backends that failed on this request, or have it already; others are preferred.
+        deadline: when its time is over, on the event loop's clock; infinite for what has no end.
         priority: 1 is the most urgent; 0 means the client did not say, and comes after all who did.
         queue_timeout: seconds the request may wait for a free engine; None leaves that to the deadline.
+        fresh: the client takes no answer that was computed for an equal request.
+        cached: it got one.
         request_id: the client's own, once the request is decoded; for logs.
         failure: the reason with which the stack gave the request up; empty as long as it has not.
     """
@@ -48,9 +54,13 @@ class RequestContext:
     served_by: str = ""
     backend_seconds: float = 0.0
     tried: tuple[str, ...] = ()
+    deadline: float = math.inf
     priority: int = 0
     queue_timeout: float | None = None
     queue_seconds: float = 0.0
+    batch_seconds: float = 0.0
+    fresh: bool = False
+    cached: bool = False
     request_id: str = ""
     failure: str = ""
 
@@ -63,6 +73,23 @@ class RequestContext:
     def sampled_trace(self) -> str:
         """The same, where whoever began the trace keeps it; else empty."""
         return self.trace_id if self.traceparent[-1:] in _SAMPLED_FLAGS else ""
+
+    def parts(self, duration: float) -> dict[str, float]:
+        """The parts of ``duration`` (seconds since it started) by their names; they do not overlap.
+
+        ``queue``: waiting for a free engine in this process; ``batch``: waiting for a lane to a backend; ``backend``:
+        waiting for its answer; ``gateway``: everything else.
+        """
+        return {
+            "queue": self.queue_seconds,
+            "batch": self.batch_seconds,
+            "backend": max(0.0, self.backend_seconds - self.queue_seconds),
+            "gateway": max(0.0, duration - self.backend_seconds - self.batch_seconds),
+        }
+
+    def time_left(self) -> float:
+        """Seconds until ``deadline``."""
+        return self.deadline - asyncio.get_running_loop().time()
 
     def trace_headers(self) -> dict[str, str]:
         """The trace context as HTTP headers or gRPC metadata for a backend."""

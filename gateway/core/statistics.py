@@ -48,6 +48,9 @@ class ModelStatistics:
         success, fail: whole requests, from the moment the front door had them.
         queue: waiting for a backend to be free.
         compute: before, in and after the backend.
+        cache_hit: requests answered from an equal one, and the time to find that out; counted in ``success`` and
+            ``queue`` too, and in nothing else.
+        cache_miss: those that were answered by a backend, and the time to find that out and to keep their answers.
         by_batch: the same by batch size, of models with a batch dimension.
     """
 
@@ -58,6 +61,8 @@ class ModelStatistics:
     fail: Duration = field(default_factory=Duration)
     queue: Duration = field(default_factory=Duration)
     compute: BatchStatistics = field(default_factory=BatchStatistics)
+    cache_hit: Duration = field(default_factory=Duration)
+    cache_miss: Duration = field(default_factory=Duration)
     by_batch: dict[int, BatchStatistics] = field(default_factory=dict)
 
     def record_success(self, batch: int | None, before: float, queue: float, backend: float, total: float) -> None:
@@ -75,6 +80,11 @@ class ModelStatistics:
                 of_size = self.by_batch[batch] = BatchStatistics()
             if of_size is not None:
                 of_size.add(before, backend, after)
+
+    def record_cached(self, queue: float, total: float) -> None:
+        """Count one request that was answered from an equal one; durations in seconds."""
+        self.success.add(total)
+        self.queue.add(queue)
 
     def record_failure(self, total: float) -> None:
         """Count one failed request that took ``total`` seconds."""

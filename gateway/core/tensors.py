@@ -145,6 +145,11 @@ def count_bytes_elements(data: Buffer, field: str) -> int:
     return sum(1 for _ in _bytes_spans(data, field))
 
 
+def bytes_ends(data: Buffer, field: str) -> list[int]:
+    """Where each element of a raw BYTES tensor ends, in bytes from its start; raises as ``split_bytes``."""
+    return [end for _, end in _bytes_spans(data, field)]
+
+
 def _bytes_spans(data: Buffer, field: str) -> Iterable[tuple[int, int]]:
     position, end = 0, len(data)
     while position < end:

@@ -1,4 +1,4 @@
-"""Measure one attempt on one backend, next to the wire, and note a refused connection at once."""
+"""Measure one attempt on one backend, next to the wire."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from gateway.core.backend import Endpoint
-from gateway.core.errors import ConnectFailed, ConnectionLost, outcome_of
+from gateway.core.errors import ConnectFailed, outcome_of
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
@@ -22,7 +22,7 @@ class AttemptRecorder(Protocol):
 
 
 class AttemptMetrics(Filter):
-    """Keeps the endpoint's load and the request's backend time; takes a backend that refuses out of rotation."""
+    """Keeps the request's backend time, and which backends refused it."""
 
     __slots__ = ("_endpoint", "_recorder")
 
@@ -33,7 +33,6 @@ class AttemptMetrics(Filter):
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         self._recorder.attempt_started()
-        self._endpoint.load.in_flight += 1
         started = time.perf_counter()
         outcome = "ok"
         try:
@@ -42,14 +41,8 @@ class AttemptMetrics(Filter):
             outcome = outcome_of(error)
             if isinstance(error, ConnectFailed):
                 request.context.tried += (self._endpoint.backend,)
-                # The health check would notice within its interval; until then every request would pay for it.
-                self._endpoint.mark_down("connection refused")
-            elif isinstance(error, ConnectionLost):
-                # A process that is being killed still takes connections for a moment, and loses them too.
-                self._endpoint.suspect = True
             raise
         finally:
             duration = time.perf_counter() - started
             request.context.backend_seconds += duration
-            self._endpoint.load.in_flight -= 1
             self._recorder.attempt_finished(outcome, duration, request.context.sampled_trace)

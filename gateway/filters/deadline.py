@@ -24,8 +24,9 @@ class Deadline(Filter):
         remaining = allowed - (time.perf_counter() - request.context.started)
         if remaining <= 0:
             raise DeadlineExceeded(f"the deadline of {allowed * 1000:.0f} ms had passed before the request was sent")
+        request.context.deadline = asyncio.get_running_loop().time() + remaining  # backends are told of it
         try:
-            async with asyncio.timeout(remaining):
+            async with asyncio.timeout_at(request.context.deadline):
                 return await self.inner(request)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within the deadline of {allowed * 1000:.0f} ms") from None

@@ -47,7 +47,7 @@ class Metrics(Filter):
     def _record(self, request: InferRequest, outcome: str, sent: int | None) -> None:
         context = request.context
         duration = time.perf_counter() - context.started
-        overhead = max(0.0, duration - context.backend_seconds)
+        overhead = context.parts(duration)["gateway"]
         self._recorder.request_finished(
             context.protocol, request.model, context.served_by, outcome, duration, overhead, context.sampled_trace
         )

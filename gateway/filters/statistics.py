@@ -27,10 +27,14 @@ class Statistics(Filter):
         except BaseException:
             self._statistics.record_failure(time.perf_counter() - context.started)
             raise
+        queued = context.queue_seconds + context.batch_seconds
+        if context.cached:
+            self._statistics.record_cached(queued, time.perf_counter() - context.started)
+            return response
         self._statistics.record_success(
             sum(request.inputs[0].shape[:1]) if self._batched else None,
             before,
-            context.queue_seconds,
+            queued,
             max(0.0, context.backend_seconds - context.queue_seconds),
             time.perf_counter() - context.started,
         )

@@ -19,6 +19,48 @@ class ClientDisconnected(Exception):
     """The client went away before its request was complete; there is nobody to answer."""
 
 
+class Client:
+    """The other side of one HTTP connection; the server tells it what becomes of that.
+
+    Attributes:
+        gone: whether it has left.
+    """
+
+    # The name among the extensions of a scope.
+    EXTENSION = "gateway.client"
+
+    __slots__ = ("_waiting", "gone")
+
+    def __init__(self) -> None:
+        self.gone = False
+        self._waiting: asyncio.Task[Any] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a task works for nobody else than this client."""
+        return self._waiting is not None
+
+    def cancel_when_gone(self) -> None:
+        """Have the running task cancelled if the client leaves before it has its answer.
+
+        Raises:
+            ClientDisconnected: it has left already.
+        """
+        if self.gone:
+            raise ClientDisconnected
+        self._waiting = asyncio.current_task()
+
+    def answered(self) -> None:
+        """It has the answer that it waited for."""
+        self._waiting = None
+
+    def leave(self) -> None:
+        """It is gone."""
+        self.gone = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> bytes:
     """The whole request body.
 

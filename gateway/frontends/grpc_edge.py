@@ -113,6 +113,8 @@ def read_hints(request: RequestContext, metadata: Mapping[str, str], remaining: 
         InvalidRequest: a hint is malformed.
     """
     request.backend = metadata.get(hints.BACKEND, "")
+    if hints.CACHE_CONTROL in metadata:
+        request.fresh = hints.wants_fresh(metadata[hints.CACHE_CONTROL])
     timeout = metadata.get(hints.TIMEOUT_MS)
     if timeout is not None:
         request.timeout = hints.parse_timeout(timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from gateway.core.errors import GatewayError, Unsupported, outcome_of
 from gateway.core.messages import RequestContext
 from gateway.core.span import Span
 from gateway.frontends import hints
-from gateway.frontends.asgi import ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
+from gateway.frontends.asgi import Client, ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
 from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import (
     MIN_ANSWER,
@@ -36,6 +37,8 @@ _log = structlog.get_logger()
 DOORS: Mapping[str, type[HTTPDoor]] = {"oip": OIPDoor, "tfserving": TFServingDoor, "torchserve": TorchServeDoor}
 # While draining, tells keep-alive clients to go elsewhere with their next request.
 _CLOSE = (b"connection", b"close")
+# To a client that is gone; the status is nginx's.
+_UNREAD = Reply(b"", [], 499)
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -70,11 +73,15 @@ class HTTPApp:
             path = path[:-1]
         headers = _by_name(scope["headers"])
         caller = Caller((scope["client"] or ("",))[0], headers.get(b"authorization", b"").decode("latin-1"))
-        exchange = Exchange({}, scope["method"], scope["query_string"], headers, b"", caller)
+        exchange = Exchange({}, scope["method"], scope["query_string"], headers, b"", caller, client=_client(scope))
         try:
             reply = await self._answer(path, exchange, receive)
         except ClientDisconnected:
             return
+        except asyncio.CancelledError as error:
+            if not exchange.client.gone:
+                raise
+            exchange.error, reply = error, _UNREAD
         if len(reply.body) >= MIN_ANSWER:
             reply = await self._compressed(reply, headers.get(b"accept-encoding"))
         if exchange.context is not None and exchange.context.span is not None:
@@ -108,6 +115,9 @@ class HTTPApp:
             exchange.body = await read_body(receive, exchange.headers, self._server.limits)
             if coding:
                 exchange.body = await self._compressor.inflate(exchange.body, coding, self._server.limits)
+            # Who loads a model and does not wait for it wants it all the same.
+            if route.operation.access is Access.PUBLIC:
+                exchange.client.cancel_when_gone()
             return await route.handler(exchange)
         except GatewayError as error:
             if exchange.context is None or not exchange.context.served_by:
@@ -121,8 +131,8 @@ class HTTPApp:
             raise
         except Exception:
             _log.exception("request failed unexpectedly", operation=route.operation.path)
-            exchange.error = GatewayError("internal error")
-            return route.door.refuse(exchange.error)
+            exchange.error = internal = GatewayError("internal error")
+            return route.door.refuse(internal)
 
     def _tail(self, exchange: Exchange) -> Headers:
         """The headers that every answer ends with."""
@@ -145,10 +155,15 @@ class HTTPApp:
         return replace(reply, body=body, headers=[*varies, (b"content-encoding", coding)])
 
 
-def _end(span: Span, path: str, status: int, error: GatewayError | None) -> None:
+def _client(scope: Scope) -> Client:
+    client: Client | None = scope.get("extensions", {}).get(Client.EXTENSION)
+    return client or Client()
+
+
+def _end(span: Span, path: str, status: int, error: BaseException | None) -> None:
     span.note({"url.scheme": "http", "url.path": path, "http.response.status_code": status})
     # By the semantic conventions, what is the client's fault does not make the span one that failed.
-    span.end(outcome_of(error), error.message if error and status >= 500 else "")
+    span.end(outcome_of(error), error.message if isinstance(error, GatewayError) and status >= 500 else "")
 
 
 def _by_name(pairs: Headers) -> dict[bytes, bytes]:

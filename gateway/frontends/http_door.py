@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -13,7 +13,7 @@ from gateway.core import errors
 from gateway.core.current import CURRENT
 from gateway.core.messages import RequestContext
 from gateway.frontends import hints
-from gateway.frontends.asgi import Headers, header_text
+from gateway.frontends.asgi import Client, Headers, header_text
 from gateway.frontends.authorization import Caller
 from gateway.frontends.operations import Operation
 from gateway.frontends.server import Server
@@ -55,6 +55,7 @@ class Exchange:
         route: the path of the operation that answers, with ``{name}`` for a part of it.
         context: of an inference; its measurements go into the answer's headers.
         error: why there is no answer.
+        client: who asks.
     """
 
     parameters: Mapping[str, str]
@@ -65,7 +66,8 @@ class Exchange:
     caller: Caller
     route: str = ""
     context: RequestContext | None = None
-    error: errors.GatewayError | None = None
+    error: BaseException | None = None
+    client: Client = field(default_factory=Client)
 
 
 @dataclass(slots=True, frozen=True)
@@ -125,6 +127,8 @@ class HTTPDoor:
         timeout = header_text(headers, b"x-gateway-timeout-ms")
         context.timeout = None if timeout is None else hints.parse_timeout(timeout)
         context.backend = header_text(headers, b"x-gateway-backend") or ""
+        if b"cache-control" in headers:
+            context.fresh = hints.wants_fresh(headers[b"cache-control"].decode("latin-1"))
         return context
 
     def error_body(self, status: int, message: str, error: errors.GatewayError | None) -> bytes:  # noqa: ARG002

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.limits import Limits
+from gateway.frontends.asgi import Client
 
 # Request line and headers together, in bytes; what the other servers of this field allow is between 8 and 64 KiB.
 MAX_HEAD = 64 * 1024
@@ -18,6 +20,9 @@ _HEAD_TOO_LARGE = 431, f"The request's head is over {MAX_HEAD} bytes."
 _AROUND_HEADER = len(": \r\n")
 # Requests that may wait behind the one that is being answered; clients that pipeline send a few dozen.
 MAX_PIPELINED = 256
+# How long a client that has closed its side may wait before it is found out whether it is still there, in seconds.
+_PROBE = 0.1
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # How long the rest of a body is read and thrown away after the request was refused, in seconds: closing at once would
 # reset the connection, and the client would lose the answer.
 _DISCARD = 10.0
@@ -66,6 +71,8 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self._chunks = 0
         self._upgrading = False
         self._problem = (400, "Invalid HTTP request received.")
+        self._client = Client()
+        self._extensions = {Client.EXTENSION: self._client}
         # Armed only while a head or a refused body is incomplete: most requests arrive whole, and cost no timer.
         self._timer: asyncio.TimerHandle | None = None
 
@@ -80,12 +87,14 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self._unset_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._client.leave()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         # A client may close its side once it has sent everything, and must still get its answers.
         waits = self._in_head and self.cycle is not None and not self.cycle.response_complete
         if waits:
             self.cycle.keep_alive = False
+            self._set_timer(_PROBE, partial(self._probe, _PROBE))
         return waits
 
     def data_received(self, data: bytes) -> None:
@@ -98,6 +107,10 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
                 self._refuse(*_HEAD_TOO_LARGE)
             elif self._timer is None:
                 self._set_timer(self._limits.head_seconds, self._head_timed_out)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = self._extensions
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -139,6 +152,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._idle()
 
     def on_response_complete(self) -> None:
+        self._client.answered()
         super().on_response_complete()
         if self._in_head or not self.cycle.response_complete or self.transport.is_closing():
             return
@@ -148,6 +162,17 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         else:
             self._unset_keepalive_if_required()
             self._set_timer(_DISCARD, self.transport.close)
+
+    def _probe(self, waited: float) -> None:
+        """Send a client that has closed its side something that it must ignore while it waits for its answer.
+
+        One that is gone resets the connection then, which the next probe meets. HTTP/1.0 knows no such thing.
+        """
+        if self.transport.is_closing() or self.cycle.scope["http_version"] == "1.0":
+            return
+        if self._client.waits and not self.flow.write_paused:
+            self.transport.write(_CONTINUE)
+        self._set_timer(2 * waited, partial(self._probe, 2 * waited))
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -158,15 +158,15 @@ class LearnedModels:
     # ---- serving
 
     async def _serve(self, name: str, *, ours: bool = False) -> None:
-        """Serve ``name`` as it was told; does nothing while that is what is served."""
+        """Serve ``name`` as it was told; while that is served, only what is loaded from here (``ours``) begins anew."""
         if not ours and self._is_ours(name):
             return
         before = self._served.get(name, [])
         told = {backend: models[name] for backend, models in self._told.items() if name in models}
         now = merge(told, {each.version: each.description.signature for each in before})
-        if now == before:
+        if now == before and not ours:
             return
-        changed = [each for each in now if each not in before]
+        changed = [each for each in now if ours or each not in before]
         models = [self._model(name, each) for each in changed]
         await self._serving.check(end for model in models for end in model.endpoints if not end.healthy)
         if not ours and self._is_ours(name):
@@ -175,7 +175,7 @@ class LearnedModels:
             self._serving.add(model)
         for each in before:
             if each.version not in {new.version for new in now}:
-                self._serving.catalog.remove(name, each.version)
+                self._serving.remove(name, each.version)
         self._note(name, before, now)
 
     def _note(self, name: str, before: list[LearnedModel], now: list[LearnedModel]) -> None:

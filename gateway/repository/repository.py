@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, ModelNotFound, Unavailable, Unsupported
 from gateway.core.repository import ModelEntry, ModelState
+from gateway.repository.batching import batch_limits
 from gateway.repository.learned import LearnedModels
 from gateway.repository.memory import give_back_memory
 from gateway.repository.serving import Serving, problems
@@ -42,7 +44,15 @@ class ModelRepository:
         self._settings = settings
         self._catalog = catalog
         self._backends = backends
-        self._serving = Serving(catalog, backends, metrics, checker, idle_timeout=settings.drain.timeout)
+        self._serving = Serving(
+            catalog,
+            backends,
+            metrics,
+            checker,
+            settings,
+            idle_timeout=settings.drain.timeout,
+            batching=partial(batch_limits, settings),
+        )
         self._stored = StoredModels(settings, self._serving, preparing)
         self._learned = LearnedModels(settings, backends, self._serving, self._is_ours)
         self._from_store: set[str] = set()
@@ -110,7 +120,7 @@ class ModelRepository:
             if not models and not idle:
                 raise ModelNotFound(f"unknown model {name!r}")
             # No new request reaches it from here on.
-            self._catalog.remove(name)
+            self._serving.remove(name)
             self._learned.forget(name)
             self._unloaded.add(name)
             await self._give_up(models)
@@ -150,7 +160,7 @@ class ModelRepository:
         versions = {model.version for model in models}
         old = [model for model in before if model.version not in versions]
         for model in old:
-            self._catalog.remove(name, model.version)
+            self._serving.remove(name, model.version)
         await self._give_up(old)
         self._free(before)
 

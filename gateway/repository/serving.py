@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from gateway.backends.health import HealthChecker
+from gateway.config import GatewayConfig
 from gateway.core.backend import Backend, Endpoint, Load
 from gateway.core.capabilities import Capabilities
 from gateway.core.catalog import Catalog, ServedModel
+from gateway.core.circuit import BreakerPolicy, Circuit
 from gateway.core.errors import Unavailable
+from gateway.filters.batch import BatchLimits
+from gateway.repository.caching import caching
 from gateway.stack import with_stack
 from gateway.telemetry.metrics import GatewayMetrics
 
 
 class Serving:
-    """Fills ``catalog``."""
+    """Fills ``catalog``. ``batching`` tells the limits of a backend's batches for a model; None where it has none."""
 
     def __init__(
         self,
@@ -24,20 +28,27 @@ class Serving:
         backends: Mapping[str, Backend],
         metrics: GatewayMetrics,
         checker: HealthChecker,
+        settings: GatewayConfig,
         *,
         idle_timeout: float,
+        batching: Callable[[str, str], BatchLimits | None],
     ) -> None:
         self.catalog = catalog
         self._backends = backends
         self._metrics = metrics
         self._checker = checker
+        self._settings = settings
         self._idle_timeout = idle_timeout
+        self._batching = batching
+        self._caching = caching(settings.cache, metrics.cache)
         self._loads = {name: Load() for name in backends}
+        self._breaker = BreakerPolicy(**settings.balancing.breaker.model_dump())
         self._capabilities: dict[str, Capabilities] = {}
 
     def endpoint(self, backend: str, name: str, version: str, *, learned: bool = False) -> Endpoint:
         """A new endpoint of ``backend``, which calls the version ``version``."""
-        return Endpoint(backend, name, version, learned=learned, load=self._loads[backend])
+        circuit = Circuit(self._breaker)
+        return Endpoint(backend, name, version, learned=learned, load=self._loads[backend], circuit=circuit)
 
     def add(self, model: ServedModel) -> None:
         """Serve ``model`` from now on, in place of the one of that name and version, whose counts go on."""
@@ -47,7 +58,14 @@ class Serving:
         for endpoint in model.endpoints:
             endpoint.refusal = self._backends[endpoint.backend].capabilities.refusal(model.signature)
         self._metrics.know(model.name)
-        self.catalog.add(with_stack(model, self._backends, self._metrics))
+        batching = {name: self._batching(name, model.name) for name in self._backends}
+        self.catalog.add(with_stack(model, self._backends, self._metrics, batching, self._settings, self._caching))
+
+    def remove(self, name: str, version: str = "") -> None:
+        """Serve ``version`` of ``name`` no more, without ``version`` none of them, and forget what they answered."""
+        self.catalog.remove(name, version)
+        if self._caching is not None:
+            self._caching.responses.close(name, version)
 
     async def check(self, endpoints: Iterable[Endpoint]) -> None:
         """Ask the backends whether they are ready for ``endpoints``, side by side."""

@@ -6,9 +6,8 @@ gateway does not know collapse to ``_OTHER``, so that nobody can grow the regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
@@ -18,7 +17,10 @@ from prometheus_client.process_collector import ProcessCollector
 from gateway import __version__
 from gateway.core.catalog import Catalog
 from gateway.core.replicas import ReplicaControl, ReplicaState
+from gateway.telemetry.cache_metrics import CacheMetrics
 from gateway.telemetry.histogram import Histogram, Series
+from gateway.telemetry.queue_metrics import SLOW_BUCKETS, QueueMetrics
+from gateway.telemetry.retry_metrics import RetryMetrics
 
 # gRPC's latency buckets (proposal A66), trimmed to 10 µs … 10 s.
 BUCKETS = (
@@ -26,27 +28,12 @@ BUCKETS = (
     1.6e-02, 2e-02, 2.5e-02, 3e-02, 4e-02, 5e-02, 6.5e-02, 8e-02, 1e-01, 1.3e-01, 1.6e-01, 2e-01, 2.5e-01, 3e-01,
     4e-01, 5e-01, 6.5e-01, 8e-01, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
-# Of what is watched for saturation, few bounds do: 1 ms is nothing, 2 s is lost.
-SLOW_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0)
 BYTE_BUCKETS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 OTHER = "_OTHER"
 CLOSED, SUSPECT, OPEN = range(3)
 
 # A second series per child, of use only to a scraper that cannot see a restart; Prometheus can.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-
-class Queue(Protocol):
-    """Where requests wait for one of a backend's engines."""
-
-    capacity: int
-
-    @property
-    def depth(self) -> int:
-        """Requests that wait now."""
-
-    def tell_waits(self, heard: Callable[[float], None]) -> None:
-        """Call ``heard`` with the seconds that each request has waited, when its turn comes."""
 
 
 class AttemptMetrics:
@@ -93,9 +80,6 @@ class GatewayMetrics:
             ("protocol", "direction"),
             BYTE_BUCKETS,
         )
-        self._queue_wait = self._histogram(
-            "gateway_queue_wait_seconds", "Waiting for a free engine of a backend.", ("backend",), SLOW_BUCKETS
-        )
         loop_lag = self._histogram(
             "gateway_event_loop_lag_seconds", "How late the event loop ran what was due.", (), SLOW_BUCKETS
         )
@@ -103,10 +87,6 @@ class GatewayMetrics:
             "gateway_attempt_duration_seconds", "Attempts on a backend, next to the wire.", ("backend", "outcome")
         )
         in_flight = self._gauge("gateway_inflight_requests", "Attempts in flight on a backend.", "backend")
-        self._queue_depth = self._gauge(
-            "gateway_queue_depth", "Requests that wait for a free engine of a backend.", "backend"
-        )
-        self._queue_limit = self._gauge("gateway_queue_limit", "How many may wait; more are refused.", "backend")
         self._ready = self._gauge(
             "gateway_backend_ready",
             "1 when the backend passed its last health check for the model, else 0.",
@@ -115,11 +95,9 @@ class GatewayMetrics:
         )
         self._circuit = self._gauge(
             "gateway_circuit_state",
-            "0 while a backend gets its share, 1 while others are preferred, 2 while it gets nothing.",
+            "0 while a backend gets its share, 1 while others are preferred, "
+            "2 while it gets nothing unless all are out.",
             "backend",
-        )
-        self._retries = Counter(
-            "gateway_retries", "Requests sent again to another backend.", ["reason"], registry=self.registry
         )
         self._rejected = Counter(
             "gateway_rejected", "Requests refused before they reached a backend.", ["reason"], registry=self.registry
@@ -128,9 +106,11 @@ class GatewayMetrics:
             "gateway_backend_replicas", "Servers behind the name of a backend.", "backend", "state"
         )
         self._gauge("gateway_build_info", "Always 1; the labels tell the build.", "version").labels(__version__).set(1)
-        self._retries.labels("connect_failed")
         for reason in ("invalid_request", "too_large", "unsupported"):
             self._rejected.labels(reason)
+        self.queues = QueueMetrics(self.registry)
+        self.retries = RetryMetrics(self.registry)
+        self.cache = CacheMetrics(self.registry)
         self._attempts = {name: AttemptMetrics(name, attempt_duration, in_flight) for name in backends}
         # By label values; resolving a series costs more than observing on it.
         self._requests: dict[tuple[str, str, str, str], tuple[Series, Series]] = {}
@@ -144,12 +124,6 @@ class GatewayMetrics:
     def attempts(self, backend: str) -> AttemptMetrics:
         """The recorder for attempts on ``backend``."""
         return self._attempts[backend]
-
-    def watch_queue(self, backend: str, queue: Queue) -> None:
-        """Tell the state of ``queue``, and how long requests wait in it, from now on."""
-        self._queue_limit.labels(backend).set(queue.capacity)
-        self._queue_depth.labels(backend).set_function(lambda: queue.depth)
-        queue.tell_waits(self._queue_wait.series(backend).observe)
 
     def watch_replicas(self, backend: str, replicas: ReplicaControl) -> None:
         """Count the servers of ``backend`` in each state, whenever somebody asks."""
@@ -188,9 +162,6 @@ class GatewayMetrics:
         if sent is not None:
             series[1].observe(sent)
 
-    def retried(self, reason: str) -> None:
-        self._retries.labels(reason).inc()
-
     def rejected(self, reason: str) -> None:
         """Count a request that the front door refused."""
         self._rejected.labels(reason).inc()
@@ -211,8 +182,11 @@ def _count_replicas(replicas: ReplicaControl, state: ReplicaState) -> int:
 
 
 def _circuit_state(catalog: Catalog, backend: str) -> int:
-    """A backend is open when none of its models takes traffic, and suspect as soon as one of them is."""
-    healthy = [end for model in catalog for end in model.endpoints if end.backend == backend and end.healthy]
-    if not healthy:
-        return OPEN
-    return SUSPECT if any(endpoint.suspect for endpoint in healthy) else CLOSED
+    """A backend is open when it is trusted with none of its models, and suspect as soon as one is in doubt."""
+    states = [
+        endpoint.circuit.state(endpoint.clock()) or (SUSPECT if endpoint.suspect else CLOSED)
+        for model in catalog
+        for endpoint in model.endpoints
+        if endpoint.backend == backend and endpoint.healthy
+    ]
+    return OPEN if min(states, default=OPEN) == OPEN else min(max(states), SUSPECT)

@@ -26,14 +26,21 @@ def main() -> None:
 
 
 def _fetch(connection: http.client.HTTPConnection, path: str) -> str:
+    was_open = connection.sock is not None
     try:
-        connection.request("GET", path, headers=_HEADERS)
-        answer = connection.getresponse()
-        answer.read()
+        status = _get(connection, path)
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        return str(error) or type(error).__name__
-    return "" if answer.status == http.client.OK else f"HTTP {answer.status}"
+        # A server may close a connection that was idle since the last page; Prometheus opens another one then.
+        return _fetch(connection, path) if was_open else str(error) or type(error).__name__
+    return "" if status == http.client.OK else f"HTTP {status}"
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> int:
+    connection.request("GET", path, headers=_HEADERS)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from loadtest.server_times import timing
 BACKEND_REST = "rest of the backend"
 REST = "client and network"
 # From the innermost outwards; parts of other names stand before the last, which is what nobody accounts for.
-_ORDER = ("queue", "input", "compute", "output", "server", BACKEND_REST, "backend", "gateway")
+_ORDER = ("queue", "batch", "input", "compute", "output", "server", BACKEND_REST, "backend", "gateway")
 _LABELS = {"compute_input": "input", "compute_infer": "compute", "compute_output": "output"}
 
 

@@ -1,8 +1,9 @@
 """The gateway's ``Server-Timing``: parsed, and added up over a sample of the answers.
 
-The gateway's parts are disjoint: ``queue`` is the wait for a free engine in its own process, ``backend`` the rest of
-the time it waited for the backend (the network between the two included), ``gateway`` its own work until the answer's
-head was made. What they leave of the service time was spent in the client's transport and on the way.
+The gateway's parts are disjoint: ``queue`` is the wait for a free engine in its own process, ``batch`` that for a lane
+to the backend, ``backend`` the rest of the time it waited for the backend (the network between the two included),
+``gateway`` its own work until the answer's head was made. What they leave of the service time was spent in the client's
+transport and on the way.
 """
 
 from __future__ import annotations

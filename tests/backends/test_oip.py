@@ -21,6 +21,7 @@ from gateway.backends.oip_http import JSON_ONLY, OIPOverHTTP
 from gateway.core.capabilities import EVERYTHING
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.errors import (
+    AttemptTimeout,
     BackendError,
     ConnectFailed,
     ConnectionLost,
@@ -435,7 +436,7 @@ async def infer(method, **changes):
     ("code", "kind"),
     [
         (grpc.StatusCode.NOT_FOUND, ModelNotFound),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, AttemptTimeout),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, Overloaded),
         (grpc.StatusCode.UNAVAILABLE, ConnectionLost),
         (grpc.StatusCode.CANCELLED, ConnectionLost),

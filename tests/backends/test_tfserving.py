@@ -21,6 +21,7 @@ from gateway.codecs import tfs_grpc, tfs_metadata, tfs_reload, tfs_status
 from gateway.codecs.tfs_status import AVAILABLE, END, LOADING, VersionStatus
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import (
+    AttemptTimeout,
     BackendError,
     ConnectFailed,
     ConnectionLost,
@@ -152,7 +153,7 @@ GRPC_ERRORS = {
     "NOT_FOUND": ModelNotFound,
     "RESOURCE_EXHAUSTED": Overloaded,
     "UNAVAILABLE": ConnectionLost,
-    "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "DEADLINE_EXCEEDED": AttemptTimeout,
     "UNIMPLEMENTED": Unsupported,
     "INVALID_ARGUMENT": RequestRefused,
     "FAILED_PRECONDITION": BackendError,

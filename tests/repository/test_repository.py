@@ -361,7 +361,7 @@ def test_two_servers_with_the_same_model_share_it(tmp_path):
         a, b = (embedded(save_scaled(tmp_path / name, factor)) for name, factor in (("a", 2), ("b", 3)))
         async with running(a) as (_, first), running(b) as (_, second):
             async with running(front(tmp_path, a=first, b=second)) as (app, _):
-                assert sorted([await ask(app) for _ in range(4)]) == [2, 2, 3, 3]
+                assert {await ask(app) for _ in range(4)} == {2, 3}
                 assert await ask(app, backend="b") == 3
 
     run(scenario())

@@ -61,6 +61,7 @@ def test_an_answer_is_a_line_with_everything_but_the_data(lines, asked):
         "backend": "b",
         "outcome": "ok",
         "queue_ms": 2.0,
+        "batch_ms": 0.0,
         "backend_ms": 3.0,
         "bytes_in": 8,
         "bytes_out": 8,

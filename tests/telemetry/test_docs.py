@@ -37,7 +37,7 @@ def test_every_metric_is_on_the_page_and_no_other(registry):
 def test_units_are_seconds_and_bytes_and_stand_in_the_names():
     for name, (kind, _, _) in documented().items():
         if kind == "histogram":
-            assert name.endswith(("_seconds", "_bytes"))
+            assert name.endswith(("_seconds", "_bytes", "_size"))
 
 
 def test_every_field_of_the_example_line_is_explained():

@@ -71,12 +71,33 @@ class Queue:
 
 def test_a_queue_is_told_of_as_it_is_when_somebody_asks(metrics):
     queue = Queue()
-    metrics.watch_queue("b", queue)
+    metrics.queues.watch_engine("b", queue)
     assert value(metrics, "gateway_queue_limit", backend="b") == 7
     assert value(metrics, "gateway_queue_wait_seconds_count", backend="b") == 0  # there from the start
     queue.depth = 3
     queue.heard(0.25)
     assert value(metrics, "gateway_queue_depth", backend="b") == 3
+    assert value(metrics, "gateway_queue_wait_seconds_sum", backend="b") == 0.25
+
+
+class Lanes:
+    def __init__(self, depth, capacity, lane_count):
+        self.depth, self.capacity, self.lane_count = depth, capacity, lane_count
+
+
+def test_lanes_are_counted_over_all_models_for_as_long_as_they_are_served(metrics):
+    lanes = metrics.queues.lanes("b")
+    assert metrics.queues.lanes("b") is lanes
+    one, two = Lanes(3, 10, 4), Lanes(1, 10, 2)
+    lanes.watch(one)
+    lanes.watch(two)
+    names = ("gateway_queue_depth", "gateway_queue_limit", "gateway_batch_lanes")
+    assert [value(metrics, name, backend="b") for name in names] == [4, 20, 6]
+    del one  # the model is unloaded
+    assert [value(metrics, name, backend="b") for name in names] == [1, 10, 2]
+    lanes.batch_sent(5)
+    lanes.lane_waited(0.25)
+    assert value(metrics, "gateway_batch_size_sum", backend="b") == 5
     assert value(metrics, "gateway_queue_wait_seconds_sum", backend="b") == 0.25
 
 
@@ -101,6 +122,21 @@ def test_the_circuit_of_a_backend_is_what_its_endpoints_allow(metrics):
     one.mark_down("connection refused")
     assert state() == 2
     two.mark_healthy()
+    assert state() == 0
+
+    def open_circuit(endpoint):
+        while endpoint.circuit.closed:
+            endpoint.circuit.failed(endpoint.circuit.generation, endpoint.clock())
+
+    one.mark_healthy()
+    open_circuit(one)
+    assert state() == 1  # others are preferred for one of its models
+    open_circuit(two)
+    assert state() == 2
+    two.circuit.half_open(two.clock())
+    assert state() == 1
+    assert two.circuit.succeeded(two.circuit.generation, two.clock())
+    one.mark_down("connection refused")
     assert state() == 0
 
 
@@ -129,7 +165,7 @@ def test_exemplars_are_kept_of_requests_and_of_attempts(metrics):
 
 
 def test_counters_and_readiness(metrics):
-    metrics.retried("connect_failed")
+    metrics.retries.retried("connect_failed")
     metrics.rejected("too_large")
     metrics.backend_ready("b", "m", ready=True)
     assert value(metrics, "gateway_retries_total", reason="connect_failed") == 1

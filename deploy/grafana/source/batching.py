@@ -11,19 +11,23 @@ def _wait(share: float) -> str:
     return f"histogram_quantile({share}, sum by (job, le) (rate({_WAITED}[$__rate_interval])))"
 
 
+def _batches(part: str) -> str:
+    return f'sum by (backend) (rate(gateway_batch_size_{part}{{job="gateway", {_BACKEND}}}[$__rate_interval]))'
+
+
 def batching() -> Json:
     """Queues of our servers with their limits; queues and batches of the others as they tell them."""
     return dashboard(
         "batching",
         "Batching and queues",
-        "Waiting for an engine, in the gateway's own servers and in all others, and the batches that engines run.",
+        "Waiting for a lane or an engine, the batches that the gateways make, and those that the servers make.",
         [
             Row(
-                "Servers that are a gateway with an engine inside",
+                "Gateways, and servers that are one with an engine inside",
                 [
                     graph(
                         "Waiting now",
-                        "Requests that wait for a free engine, and how many may.",
+                        "Requests that wait for a lane or an engine, and how many may.",
                         COUNT,
                         Query("sum by (job, instance) (gateway_queue_depth)", "{{job}} {{instance}}"),
                         Query("sum by (job, instance) (gateway_queue_limit)", "limit of {{job}} {{instance}}"),
@@ -37,7 +41,7 @@ def batching() -> Json:
                     ),
                     graph(
                         "Waited",
-                        "Of the requests that found no engine free.",
+                        "For a lane to a backend, or an engine in the same process.",
                         SECONDS,
                         Query(_wait(0.5), "{{job}} p50"),
                         Query(_wait(0.99), "{{job}} p99"),
@@ -47,6 +51,26 @@ def batching() -> Json:
                         "Darker where more requests lie.",
                         SECONDS,
                         f"sum by (le) (increase({_WAITED}[$__rate_interval]))",
+                    ),
+                ],
+            ),
+            Row(
+                "What the gateways join",
+                [
+                    graph(
+                        "Rows in a call, mean",
+                        "1 while nobody has to wait: requests are joined only while all lanes are busy.",
+                        COUNT,
+                        Query(
+                            f"{_batches('sum')} / {_batches('count')}",
+                            "{{backend}}",
+                        ),
+                    ),
+                    graph(
+                        "Lanes",
+                        "Calls that may be under way at once, as the gateways have found them best.",
+                        COUNT,
+                        Query(f'sum by (backend) (gateway_batch_lanes{{job="gateway", {_BACKEND}}})', "{{backend}}"),
                     ),
                 ],
             ),

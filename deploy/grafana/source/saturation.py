@@ -70,6 +70,34 @@ def saturation() -> Json:
                 ],
             ),
             Row(
+                "Response cache",
+                [
+                    graph(
+                        "Requests without a call of their own",
+                        "Share of the requests of a model: answered from memory, or with an equal one under way.",
+                        SHARE,
+                        Query(
+                            "sum by (model) "
+                            '(rate(gateway_cache_requests_total{result=~"hit|joined"}[$__rate_interval]))'
+                            " / sum by (model) (rate(gateway_cache_requests_total[$__rate_interval]))",
+                            "{{model}}",
+                        ),
+                    ),
+                    graph(
+                        "Kept answers, share of their memory",
+                        "A full cache is as it should be; whether it is too small shows beside it.",
+                        SHARE,
+                        Query("gateway_cache_bytes / (gateway_cache_limit_bytes > 0)", each),
+                    ),
+                    graph(
+                        "Pushed out",
+                        "Answers that newer ones pushed out. With few hits, the cache is too small or nothing repeats.",
+                        PER_SECOND,
+                        Query("rate(gateway_cache_evictions_total[$__rate_interval])", each),
+                    ),
+                ],
+            ),
+            Row(
                 "Watching",
                 [
                     states(

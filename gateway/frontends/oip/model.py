@@ -76,7 +76,7 @@ def model_config(catalog: Catalog, name: str, version: str = "") -> dict[str, An
         "input": [_input_config(spec, skip) for spec in model.signature.inputs],
         "output": [_output_config(model, spec, skip) for spec in model.signature.outputs],
         "model_transaction_policy": {"decoupled": False},
-        "response_cache": {"enable": False},
+        "response_cache": {"enable": model.cached},
     }
 
 
@@ -114,8 +114,8 @@ def _model_statistics(model: ServedModel) -> dict[str, Any]:
             "compute_input": _duration(statistics.compute.compute_input),
             "compute_infer": _duration(statistics.compute.compute_infer),
             "compute_output": _duration(statistics.compute.compute_output),
-            "cache_hit": _duration(Duration()),
-            "cache_miss": _duration(Duration()),
+            "cache_hit": _duration(statistics.cache_hit),
+            "cache_miss": _duration(statistics.cache_miss),
         },
         "batch_stats": [_batch_statistics(size, of_size) for size, of_size in sorted(statistics.by_batch.items())],
     }

@@ -89,6 +89,32 @@ def test_the_page_is_fetched_between_start_and_stop_as_prometheus_asks() -> None
     assert asked[0].startswith("application/openmetrics-text")
 
 
+def test_a_connection_that_the_server_closes_between_two_pages_is_no_problem() -> None:
+    async def run() -> None:
+        enough = asyncio.Event()
+        pages = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal pages
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")  # nothing says that this was all
+            writer.close()
+            pages += 1
+            if pages == 3:
+                enough.set()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            scraper = Scraper(f"http://{host}:{port}/metrics", every=0.001)
+            await scraper.start()
+            await enough.wait()
+            await scraper.stop()
+            await scraper.close()
+            assert scraper.problem == ""
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("status", "problem"), [(404, "/metrics cannot be scraped: HTTP 404"), (None, "Connection refused")]
 )

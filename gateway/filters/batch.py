@@ -1,0 +1,305 @@
+"""Join requests into batches while all lanes to the backend are busy, and only then.
+
+A lane is a call that may be under way. While one is free a request goes out at once and alone, so a quiet gateway adds
+no delay; a batch is what has gathered when a lane becomes free, so that a busy one makes few calls of many rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.core.backend import Backend
+from gateway.core.batch_queue import DEFAULT_LEVEL, BatchQueue, Waiting
+from gateway.core.batch_size import BatchSize
+from gateway.core.batches import join_inputs, likeness, split_response
+from gateway.core.errors import BackendError, GatewayError, Overloaded, QueueTimeout
+from gateway.core.lanes import Lanes
+from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, RequestContext
+from gateway.core.service import Filter, Service
+from gateway.core.tensors import total_bytes
+from gateway.core.tracing import child_span
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class BatchLimits:
+    """Bounds of one model's batches on one backend.
+
+    Attributes:
+        rows: of one batch.
+        nbytes: of its tensors.
+        queue: requests that may wait for a lane.
+        least_lanes, most_lanes: calls under way at once; what is best between them is found.
+    """
+
+    rows: int
+    nbytes: int
+    queue: int
+    least_lanes: int
+    most_lanes: int
+
+
+class BatchRecorder(Protocol):
+    """Where the measurements of one backend go."""
+
+    def batch_sent(self, rows: int) -> None:
+        """One call goes out with so many rows."""
+
+    def lane_waited(self, seconds: float) -> None:
+        """One request has waited so long for a lane; 0 when it need not."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A batch under way, and for how many of its requests somebody still waits."""
+
+    task: asyncio.Task[None]
+    wanted: int
+
+    def leave(self) -> None:
+        self.wanted -= 1
+        if not self.wanted:
+            self.task.cancel()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Turn(Waiting):
+    """A request that waits. Its ``answer`` is None when it has a lane of its own now, and may go by itself."""
+
+    request: InferRequest
+    answer: asyncio.Future[InferResponse | None]
+    since: float
+    call: _Call | None = None
+
+
+class Batch(Filter):
+    """Stands before one endpoint; ``backend`` tells how many bytes a request to it may have.
+
+    A batch that the backend fails on is sent again, each of its requests alone: one that cannot be answered must not
+    fail its neighbours.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_busy",
+        "_calls",
+        "_clock",
+        "_filling",
+        "_lanes",
+        "_limits",
+        "_queue",
+        "_recorder",
+        "_size",
+    )
+
+    def __init__(
+        self,
+        inner: Service,
+        backend: Backend,
+        limits: BatchLimits,
+        recorder: BatchRecorder,
+        clock: Callable[[], float] = time.perf_counter,  # the loop's own counts milliseconds
+    ) -> None:
+        super().__init__(inner)
+        self._backend = backend
+        self._limits = limits
+        self._recorder = recorder
+        self._clock = clock
+        self._size = BatchSize(limits.rows)
+        self._busy = 0  # lanes
+        self._filling = False
+        self._calls: set[asyncio.Task[None]] = set()
+        self._lanes = Lanes(limits.least_lanes, limits.most_lanes)
+        self._queue: BatchQueue[_Turn] = BatchQueue()
+
+    @property
+    def capacity(self) -> int:
+        """How many may wait; more are refused."""
+        return self._limits.queue
+
+    @property
+    def depth(self) -> int:
+        """How many wait now."""
+        return len(self._queue)
+
+    @property
+    def lane_count(self) -> int:
+        """Calls that may be under way now."""
+        return self._lanes.limit
+
+    async def __call__(self, request: InferRequest, /) -> InferResponse:
+        if self._busy or self._queue:
+            return await self._wait(request)
+        self._busy += 1
+        self._recorder.lane_waited(0.0)
+        return await self._alone(request)
+
+    async def _alone(self, request: InferRequest) -> InferResponse:
+        """Send it on a lane that is taken already, and free the lane."""
+        rows, crowded, started = _rows(request), self._crowded(), self._clock()
+        self._recorder.batch_sent(rows)
+        try:
+            response = await self.inner(request)
+            self._learn(rows, started, self._clock(), crowded=crowded)
+            return response
+        finally:
+            self._busy -= 1
+            self._fill()
+
+    async def _wait(self, request: InferRequest) -> InferResponse:
+        if len(self._queue) >= self._limits.queue:
+            count, name = self._limits.queue, self._backend.name
+            raise Overloaded(f"backend {name!r}: {count} requests for model {request.model!r} wait already")
+        loop, context = asyncio.get_running_loop(), request.context
+        turn = _Turn(
+            likeness=likeness(request),
+            rows=_rows(request),
+            nbytes=total_bytes(request.inputs),
+            level=context.priority or DEFAULT_LEVEL,
+            request=request,
+            answer=loop.create_future(),
+            since=self._clock(),
+        )
+        self._queue.add(turn)
+        if not self._filling and self._busy < self._lanes.limit:
+            # What arrives in the same step of the loop goes together, and nothing waits longer than that step.
+            self._filling = True
+            loop.call_soon(self._fill)
+        timer = context.queue_timeout and loop.call_later(context.queue_timeout, self._expire, turn)
+        try:
+            with child_span(context, "batch"):
+                answer = await turn.answer
+        except asyncio.CancelledError:
+            self._abandon(turn)
+            raise
+        finally:
+            if timer:
+                timer.cancel()
+        return await self._alone(request) if answer is None else answer
+
+    def _abandon(self, turn: _Turn) -> None:
+        """Nobody waits for its answer any more."""
+        self._queue.discard(turn)
+        if turn.call is not None:
+            turn.call.leave()
+        elif not turn.answer.cancelled() and turn.answer.exception() is None:
+            self._busy -= 1  # its turn came in the very moment
+            self._fill()
+
+    def _expire(self, turn: _Turn) -> None:
+        if turn.call is None and not turn.answer.done():
+            self._queue.discard(turn)
+            reason = "the request's timeout expired in the queue"
+            turn.answer.set_exception(QueueTimeout(f"backend {self._backend.name!r}: {reason}"))
+
+    def _fill(self) -> None:
+        """Give the free lanes to those that wait."""
+        self._filling = False
+        while self._queue and self._busy < self._lanes.limit:
+            loop = asyncio.get_running_loop()
+            now = self._clock()
+            taken = self._queue.take(rows=self._size.limit(now), nbytes=self._most_bytes())
+            turns = [turn for turn in taken if not turn.answer.done()]  # some may have been cancelled in this very step
+            for turn in turns:
+                turn.request.context.batch_seconds += now - turn.since
+                self._recorder.lane_waited(now - turn.since)
+            if len(turns) > 1:
+                self._busy += 1
+                task = loop.create_task(self._together(turns))
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
+                call = _Call(task, len(turns))
+                for turn in turns:
+                    turn.call = call
+            elif turns:
+                self._busy += 1
+                turns[0].answer.set_result(None)
+
+    def _most_bytes(self) -> int:
+        own = self._backend.capabilities.request_bytes
+        return min(own, self._limits.nbytes) if own else self._limits.nbytes
+
+    async def _together(self, turns: Sequence[_Turn]) -> None:
+        """Send them as one on a lane that is taken already, answer each of them, and free the lane."""
+        rows, crowded, started = [turn.rows for turn in turns], self._crowded(), self._clock()
+        context = _shared_context(turns)
+        self._recorder.batch_sent(sum(rows))
+        try:
+            joined = join_inputs([turn.request for turn in turns])
+            request = replace(turns[0].request, inputs=joined, context=context, id="", parameters=NO_PARAMETERS)
+            answers = split_response(await self.inner(request), rows)
+            now = self._clock()
+        except BackendError:
+            self._size.refused(sum(rows), self._clock())
+            _note(turns, context)
+            self._separate(turns)
+        except Exception as error:
+            _note(turns, context)
+            for turn in turns:
+                if not turn.answer.done():
+                    turn.answer.set_exception(_own(error))
+        else:
+            _note(turns, context)
+            for turn, answer in zip(turns, answers, strict=True):
+                if not turn.answer.done():
+                    turn.answer.set_result(answer)
+            self._learn(sum(rows), started, now, crowded=crowded)
+        finally:
+            self._busy -= 1
+            self._fill()
+
+    def _separate(self, turns: Sequence[_Turn]) -> None:
+        now = self._clock()
+        for turn in turns:
+            if not turn.answer.done():
+                turn.call, turn.since, turn.likeness = None, now, None
+                self._queue.add(turn)
+
+    def _crowded(self) -> bool:
+        return self._busy >= self._lanes.limit
+
+    def _learn(self, rows: int, started: float, now: float, *, crowded: bool) -> None:
+        # Among calls that left while there was nothing else to do, single ones would look quicker than they are.
+        if crowded:
+            self._size.answered(rows, now - started, now)
+        self._lanes.answered(rows, now, crowded=bool(self._queue))
+
+
+def _own(error: Exception) -> Exception:
+    """``error`` for one of several that raise it: each adds its own traceback."""
+    return copy(error) if isinstance(error, GatewayError) else error
+
+
+def _rows(request: InferRequest) -> int:
+    return sum(request.inputs[0].shape[:1]) if request.inputs else 0
+
+
+def _shared_context(turns: Sequence[_Turn]) -> RequestContext:
+    """What stands beside the joined request: as urgent as the most urgent, and given up when the last one is.
+
+    In the trace it belongs to the first request that is recorded.
+    """
+    contexts = [turn.request.context for turn in turns]
+    first = next((context for context in contexts if context.span is not None), contexts[0])
+    return RequestContext(
+        first.protocol,
+        traceparent=first.traceparent,
+        tracestate=first.tracestate,
+        span=first.span,
+        deadline=max(context.deadline for context in contexts),
+        priority=min((context.priority for context in contexts if context.priority), default=0),
+    )
+
+
+def _note(turns: Sequence[_Turn], shared: RequestContext) -> None:
+    """Write what the call has measured into each request's own context."""
+    for turn in turns:
+        context = turn.request.context
+        context.backend_seconds += shared.backend_seconds
+        context.queue_seconds += shared.queue_seconds
+        context.tried += shared.tried
