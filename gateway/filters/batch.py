@@ -17,12 +17,15 @@ from gateway.core.backend import Backend
 from gateway.core.batch_queue import DEFAULT_LEVEL, BatchQueue, Waiting
 from gateway.core.batch_size import BatchSize
 from gateway.core.batches import join_inputs, likeness, split_response
-from gateway.core.errors import BackendError, GatewayError, Overloaded, QueueTimeout
+from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, QueueTimeout, Unsupported
 from gateway.core.lanes import Lanes
 from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, RequestContext
 from gateway.core.service import Filter, Service
 from gateway.core.tensors import total_bytes
 from gateway.core.tracing import child_span
+
+# What may be the fault of one request, or of their being together: too much at once for the server, for example.
+_OF_ONE = (BackendError, InvalidRequest, Unsupported)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -234,7 +237,7 @@ class Batch(Filter):
             request = replace(turns[0].request, inputs=joined, context=context, id="", parameters=NO_PARAMETERS)
             answers = split_response(await self.inner(request), rows)
             now = self._clock()
-        except BackendError:
+        except _OF_ONE:
             self._size.refused(sum(rows), self._clock())
             _note(turns, context)
             self._separate(turns)

@@ -12,7 +12,7 @@ from support.spans import NotedSpan
 from support.virtual_time import run_virtual
 
 from gateway.core.capabilities import EVERYTHING
-from gateway.core.errors import BackendError, ConnectFailed, Overloaded, QueueTimeout
+from gateway.core.errors import BackendError, ConnectFailed, Overloaded, PayloadTooLarge, QueueTimeout, Unsupported
 from gateway.core.messages import RequestContext
 from gateway.filters.batch import Batch, BatchLimits
 
@@ -223,6 +223,31 @@ def test_one_that_cannot_be_answered_does_not_fail_its_neighbours():
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [values(each) for index, each in enumerate(results) if index != 2] == [[0], [1], [3], [4]]
         assert isinstance(results[2], BackendError)
+
+    run_virtual(run())
+
+
+@pytest.mark.parametrize("refusal", [BackendError("no"), PayloadTooLarge("over 4 MiB"), Unsupported("not so many")])
+def test_a_batch_that_is_too_much_for_the_server_goes_one_by_one_and_the_next_ones_are_smaller(refusal):
+    async def run():
+        server = Server()
+        service = batch(server)
+        del service._size.limit  # as it is
+
+        async def strict(asked):
+            if asked.inputs[0].shape[0] > 4:
+                raise refusal
+            return await server(asked)
+
+        service.inner = strict
+        for now in range(40):  # singles are slow, so that batches grow
+            service._size.answered(1 << now % 4, 1.0, 0.0)
+        tasks = await sent(service, *map(tagged, range(9)))
+        assert [values(await task) for task in tasks] == [[number] for number in range(9)]
+        assert service._size.limit(service._clock()) == 4
+        tasks = await sent(service, *map(tagged, range(9)))
+        assert [values(await task) for task in tasks] == [[number] for number in range(9)]
+        assert max(map(len, server.calls)) == 4
 
     run_virtual(run())
 
