@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateway.batching import batch_limits
 from gateway.config import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
@@ -21,7 +22,7 @@ from gateway.filters.access_log import AccessLog
 from gateway.filters.attempt_metrics import AttemptMetrics
 from gateway.filters.attempt_trace import AttemptTrace
 from gateway.filters.balance import Balance, Candidate
-from gateway.filters.batch import Batch, BatchLimits
+from gateway.filters.batch import Batch
 from gateway.filters.breaker import Breaker
 from gateway.filters.cache import Cache, Caching
 from gateway.filters.deadline import Deadline
@@ -56,14 +57,12 @@ def with_stack(
     model: ServedModel,
     backends: Mapping[str, Backend],
     metrics: GatewayMetrics,
-    batching: Mapping[str, BatchLimits | None],
     settings: GatewayConfig,
     caching: Caching | None,
 ) -> ServedModel:
-    """``model`` with its own part of the stack; ``batching`` by backend, ``caching`` None where it is switched off."""
+    """``model`` with its own part of the stack; ``caching`` is None where it is switched off."""
     candidates = [
-        _candidate(model, endpoint, backends[endpoint.backend], metrics, batching[endpoint.backend])
-        for endpoint in model.endpoints
+        _candidate(model, endpoint, backends[endpoint.backend], metrics, settings) for endpoint in model.endpoints
     ]
     balancing = settings.balancing
     service: Service = Balance(model.name, candidates, policy=balancing.policy, slow_start=balancing.slow_start)
@@ -96,12 +95,13 @@ def _with_second_backend(
 
 
 def _candidate(
-    model: ServedModel, endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics, limits: BatchLimits | None
+    model: ServedModel, endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics, settings: GatewayConfig
 ) -> Candidate:
     # Attempt metrics stand next to the wire: they see one backend and none of the gateway's own waiting.
     service: Service = AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend))
     service = AttemptTrace(service, endpoint, "internal" if backend.kind == "embedded" else "client")
     service = Breaker(service, endpoint)  # below batch, so that a call which many requests share counts once
+    limits = batch_limits(settings, endpoint.backend, model.name)
     if limits is not None and model.signature.batched and model.max_batch_size > 1:
         # Below balance, because only what goes to the same backend can go together.
         limits = replace(limits, rows=min(limits.rows, model.max_batch_size))

@@ -1,8 +1,8 @@
 import pytest
 
+from gateway.batching import batch_limits
 from gateway.config_file import ConfigError, load_config
 from gateway.filters.batch import BatchLimits
-from gateway.repository.batching import batch_limits
 
 FILE = """
 backends:

@@ -14,9 +14,6 @@ from gateway.core.tracing import child_span
 
 T = TypeVar("T")
 
-# Of a request that names no priority: after all that do, as the schedule policy extension leaves to the server.
-DEFAULT_LEVEL = math.inf
-
 
 class EngineQueue:
     """Runs work in ``slots`` threads; what finds none free waits, at most ``capacity`` at a time.
@@ -84,7 +81,7 @@ class EngineQueue:
             raise Overloaded(f"backend {self._name!r}: {self.capacity} requests wait for a free engine already")
         started = loop.time()
         allowed = context.queue_timeout
-        level = context.priority or DEFAULT_LEVEL
+        level = context.level
         turn = loop.create_future()
         self._waiting.setdefault(level, {})[turn] = math.inf if allowed is None else started + allowed
         timer = None if allowed is None else loop.call_later(allowed, self._expire, level, turn)

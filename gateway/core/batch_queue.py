@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Generic, TypeVar
 
-# Of a request that names no priority: after all that do, as the schedule policy extension leaves to the server.
-DEFAULT_LEVEL = math.inf
 _ARRIVAL = count()
 
 
@@ -28,7 +26,7 @@ class Waiting:
     likeness: Hashable | None
     rows: int
     nbytes: int
-    level: float = DEFAULT_LEVEL
+    level: float = math.inf
     arrival: int = field(default_factory=_ARRIVAL.__next__)
 
 

@@ -11,11 +11,8 @@ from itertools import accumulate, pairwise
 
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import BackendError
-from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.messages import SCHEDULE_PARAMETERS, InferRequest, InferResponse
 from gateway.core.tensors import Tensor, bytes_ends, element_count
-
-# The gateway has done what they ask for when a request comes to be joined.
-_HEEDED = frozenset(("priority", "timeout"))
 
 
 def likeness(request: InferRequest) -> Hashable | None:
@@ -24,7 +21,7 @@ def likeness(request: InferRequest) -> Hashable | None:
     Alone go those with parameters, which are between the client and its backend (a sequence of requests that belong
     together is one of them), and those whose first dimensions are no batch of one size.
     """
-    if not _HEEDED.issuperset(request.parameters) or request.input_parameters:
+    if not SCHEDULE_PARAMETERS.issuperset(request.parameters) or request.input_parameters:
         return None
     if not all(tensor.shape for tensor in request.inputs):
         return None

@@ -31,6 +31,7 @@ wrong and never an upstream host, a file path or a stack trace.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import ClassVar
 
 MAX_MESSAGE = 900  # characters
@@ -175,6 +176,11 @@ class RequestRefused(BackendError):
     An error of the backend all the same where the gateway has checked all that there is to check: what is left is
     between the server and its model. ``Validate`` says otherwise where the signature leaves shapes to the server.
     """
+
+
+def own_copy(error: GatewayError) -> GatewayError:
+    """``error`` for one of several who raise it: each adds its own traceback, and the request that hangs on that."""
+    return copy(error)
 
 
 def outcome_of(error: BaseException | None) -> str:

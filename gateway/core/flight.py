@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from copy import copy
 from typing import Any, Generic, TypeVar
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, own_copy
 
 T = TypeVar("T")
 
@@ -42,7 +41,7 @@ class Flight(Generic[T]):
             await self._landing()
         error = None if self._task.cancelled() else self._task.exception()
         if isinstance(error, GatewayError):
-            raise _own(error)
+            raise own_copy(error)
         return self._task.result()
 
     async def _landing(self) -> None:
@@ -62,8 +61,3 @@ class Flight(Generic[T]):
         for landing in self._waiting:
             if not landing.done():
                 landing.set_result(None)
-
-
-def _own(error: GatewayError) -> GatewayError:
-    """``error`` for one of several who raise it: each adds its own traceback, and the request that hangs on that."""
-    return copy(error)

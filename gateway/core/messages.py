@@ -13,6 +13,8 @@ from gateway.core.tensors import Tensor
 
 Parameter = bool | int | float | str
 NO_PARAMETERS: Mapping[str, Parameter] = {}
+# Those that say how urgent a request is and nothing of its answer; what they say is in the context.
+SCHEDULE_PARAMETERS = frozenset(("priority", "timeout"))
 # The last digit of a traceparent's flags when the lowest of them is set.
 _SAMPLED_FLAGS = frozenset("13579bdf")
 _NO_INPUT_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {}
@@ -74,6 +76,25 @@ class RequestContext:
         """The same, where whoever began the trace keeps it; else empty."""
         return self.trace_id if self.traceparent[-1:] in _SAMPLED_FLAGS else ""
 
+    @property
+    def level(self) -> float:
+        """How urgent it is: the lower, the more. Who names no priority comes after all who do."""
+        return self.priority or math.inf
+
+    def for_several(
+        self, *, priority: int, deadline: float = math.inf, queue_timeout: float | None = None
+    ) -> RequestContext:
+        """What stands beside a call that this request shares with others: in the trace it is part of this one."""
+        return RequestContext(
+            self.protocol,
+            traceparent=self.traceparent,
+            tracestate=self.tracestate,
+            span=self.span,
+            deadline=deadline,
+            priority=priority,
+            queue_timeout=queue_timeout,
+        )
+
     def parts(self, duration: float) -> dict[str, float]:
         """The parts of ``duration`` (seconds since it started) by their names; they do not overlap.
 
@@ -84,8 +105,12 @@ class RequestContext:
             "queue": self.queue_seconds,
             "batch": self.batch_seconds,
             "backend": max(0.0, self.backend_seconds - self.queue_seconds),
-            "gateway": max(0.0, duration - self.backend_seconds - self.batch_seconds),
+            "gateway": self.overhead(duration),
         }
+
+    def overhead(self, duration: float) -> float:
+        """What the gateway's own work has of ``duration``, in seconds."""
+        return max(0.0, duration - self.backend_seconds - self.batch_seconds)
 
     def time_left(self) -> float:
         """Seconds until ``deadline``."""
@@ -118,6 +143,11 @@ class InferRequest:
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: NO_PARAMETERS)
     input_parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=lambda: _NO_INPUT_PARAMETERS)
+
+    @property
+    def rows(self) -> int:
+        """Its size as a batch: the first dimension of its first input; 0 where there is none."""
+        return sum(self.inputs[0].shape[:1]) if self.inputs else 0
 
 
 @dataclass(slots=True)

@@ -9,15 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.core.backend import Backend
-from gateway.core.batch_queue import DEFAULT_LEVEL, BatchQueue, Waiting
+from gateway.core.batch_queue import BatchQueue, Waiting
 from gateway.core.batch_size import BatchSize
 from gateway.core.batches import join_inputs, likeness, split_response
-from gateway.core.errors import BackendError, GatewayError, InvalidRequest, Overloaded, QueueTimeout, Unsupported
+from gateway.core.errors import (
+    BackendError,
+    GatewayError,
+    InvalidRequest,
+    Overloaded,
+    QueueTimeout,
+    Unsupported,
+    own_copy,
+)
 from gateway.core.lanes import Lanes
 from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, RequestContext
 from gateway.core.service import Filter, Service
@@ -144,7 +151,7 @@ class Batch(Filter):
 
     async def _alone(self, request: InferRequest) -> InferResponse:
         """Send it on a lane that is taken already, and free the lane."""
-        rows, crowded, started = _rows(request), self._crowded(), self._clock()
+        rows, crowded, started = request.rows, self._crowded(), self._clock()
         self._recorder.batch_sent(rows)
         try:
             response = await self.inner(request)
@@ -161,9 +168,9 @@ class Batch(Filter):
         loop, context = asyncio.get_running_loop(), request.context
         turn = _Turn(
             likeness=likeness(request),
-            rows=_rows(request),
+            rows=request.rows,
             nbytes=total_bytes(request.inputs),
-            level=context.priority or DEFAULT_LEVEL,
+            level=context.level,
             request=request,
             answer=loop.create_future(),
             since=self._clock(),
@@ -245,7 +252,7 @@ class Batch(Filter):
             _note(turns, context)
             for turn in turns:
                 if not turn.answer.done():
-                    turn.answer.set_exception(_own(error))
+                    turn.answer.set_exception(own_copy(error) if isinstance(error, GatewayError) else error)
         else:
             _note(turns, context)
             for turn, answer in zip(turns, answers, strict=True):
@@ -273,15 +280,6 @@ class Batch(Filter):
         self._lanes.answered(rows, now, crowded=bool(self._queue))
 
 
-def _own(error: Exception) -> Exception:
-    """``error`` for one of several that raise it: each adds its own traceback."""
-    return copy(error) if isinstance(error, GatewayError) else error
-
-
-def _rows(request: InferRequest) -> int:
-    return sum(request.inputs[0].shape[:1]) if request.inputs else 0
-
-
 def _shared_context(turns: Sequence[_Turn]) -> RequestContext:
     """What stands beside the joined request: as urgent as the most urgent, and given up when the last one is.
 
@@ -289,13 +287,9 @@ def _shared_context(turns: Sequence[_Turn]) -> RequestContext:
     """
     contexts = [turn.request.context for turn in turns]
     first = next((context for context in contexts if context.span is not None), contexts[0])
-    return RequestContext(
-        first.protocol,
-        traceparent=first.traceparent,
-        tracestate=first.tracestate,
-        span=first.span,
-        deadline=max(context.deadline for context in contexts),
+    return first.for_several(
         priority=min((context.priority for context in contexts if context.priority), default=0),
+        deadline=max(context.deadline for context in contexts),
     )
 
 

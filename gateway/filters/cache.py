@@ -158,14 +158,7 @@ def _own_context(first: RequestContext) -> RequestContext:
 
     Each of those who wait has a deadline of its own, and the call ends when none of them is left.
     """
-    return RequestContext(
-        first.protocol,
-        traceparent=first.traceparent,
-        tracestate=first.tracestate,
-        span=first.span,
-        priority=first.priority,
-        queue_timeout=first.queue_timeout,
-    )
+    return first.for_several(priority=first.priority, queue_timeout=first.queue_timeout)
 
 
 async def _wait(call: _Call, context: RequestContext) -> InferResponse:

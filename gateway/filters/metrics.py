@@ -47,7 +47,7 @@ class Metrics(Filter):
     def _record(self, request: InferRequest, outcome: str, sent: int | None) -> None:
         context = request.context
         duration = time.perf_counter() - context.started
-        overhead = context.parts(duration)["gateway"]
+        overhead = context.overhead(duration)
         self._recorder.request_finished(
             context.protocol, request.model, context.served_by, outcome, duration, overhead, context.sampled_trace
         )

@@ -32,7 +32,7 @@ class Statistics(Filter):
             self._statistics.record_cached(queued, time.perf_counter() - context.started)
             return response
         self._statistics.record_success(
-            sum(request.inputs[0].shape[:1]) if self._batched else None,
+            request.rows if self._batched else None,
             before,
             queued,
             max(0.0, context.backend_seconds - context.queue_seconds),

@@ -36,7 +36,7 @@ class Validate(Filter):
         return response
 
     def _check_batch(self, request: InferRequest) -> None:
-        limit, size = self._model.max_batch_size, sum(request.inputs[0].shape[:1])
+        limit, size = self._model.max_batch_size, request.rows
         if limit and size > limit:
             raise InvalidRequest(f"inputs: batch size {size} is over the model's maximum of {limit}")
 

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
@@ -18,7 +17,6 @@ from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, ModelNotFound, Unavailable, Unsupported
 from gateway.core.repository import ModelEntry, ModelState
-from gateway.repository.batching import batch_limits
 from gateway.repository.learned import LearnedModels
 from gateway.repository.memory import give_back_memory
 from gateway.repository.serving import Serving, problems
@@ -51,7 +49,6 @@ class ModelRepository:
             checker,
             settings,
             idle_timeout=settings.drain.timeout,
-            batching=partial(batch_limits, settings),
         )
         self._stored = StoredModels(settings, self._serving, preparing)
         self._learned = LearnedModels(settings, backends, self._serving, self._is_ours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gateway.backends.health import HealthChecker
@@ -13,14 +13,13 @@ from gateway.core.capabilities import Capabilities
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.circuit import BreakerPolicy, Circuit
 from gateway.core.errors import Unavailable
-from gateway.filters.batch import BatchLimits
 from gateway.repository.caching import caching
 from gateway.stack import with_stack
 from gateway.telemetry.metrics import GatewayMetrics
 
 
 class Serving:
-    """Fills ``catalog``. ``batching`` tells the limits of a backend's batches for a model; None where it has none."""
+    """Fills ``catalog``."""
 
     def __init__(
         self,
@@ -31,7 +30,6 @@ class Serving:
         settings: GatewayConfig,
         *,
         idle_timeout: float,
-        batching: Callable[[str, str], BatchLimits | None],
     ) -> None:
         self.catalog = catalog
         self._backends = backends
@@ -39,7 +37,6 @@ class Serving:
         self._checker = checker
         self._settings = settings
         self._idle_timeout = idle_timeout
-        self._batching = batching
         self._caching = caching(settings.cache, metrics.cache)
         self._loads = {name: Load() for name in backends}
         self._breaker = BreakerPolicy(**settings.balancing.breaker.model_dump())
@@ -58,8 +55,7 @@ class Serving:
         for endpoint in model.endpoints:
             endpoint.refusal = self._backends[endpoint.backend].capabilities.refusal(model.signature)
         self._metrics.know(model.name)
-        batching = {name: self._batching(name, model.name) for name in self._backends}
-        self.catalog.add(with_stack(model, self._backends, self._metrics, batching, self._settings, self._caching))
+        self.catalog.add(with_stack(model, self._backends, self._metrics, self._settings, self._caching))
 
     def remove(self, name: str, version: str = "") -> None:
         """Serve ``version`` of ``name`` no more, without ``version`` none of them, and forget what they answered."""

@@ -92,7 +92,6 @@ class QueueMetrics:
             ["backend"],
             registry=registry,
         )
-
         self._lanes: dict[str, LaneMetrics] = {}
 
     def watch_engine(self, backend: str, queue: EngineQueue) -> None:

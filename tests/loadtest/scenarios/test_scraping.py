@@ -76,14 +76,8 @@ def test_the_page_is_fetched_between_start_and_stop_as_prometheus_asks() -> None
             return web.Response(text="# EOF\n")
 
         async with TestServer(_application(page)) as server:
-            scraper = Scraper(str(server.make_url("/metrics")), every=0.001)
-            for _ in range(2):  # the process is the same the second time
-                enough.clear()
-                await scraper.start()
-                await enough.wait()
-                await scraper.stop()
-            await scraper.close()
-            assert scraper.problem == ""
+            # The process is the same the second time.
+            assert await _scrape(str(server.make_url("/metrics")), enough, times=2) == ""
 
     asyncio.run(run())
     assert asked[0].startswith("application/openmetrics-text")
@@ -105,12 +99,7 @@ def test_a_connection_that_the_server_closes_between_two_pages_is_no_problem() -
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
-            scraper = Scraper(f"http://{host}:{port}/metrics", every=0.001)
-            await scraper.start()
-            await enough.wait()
-            await scraper.stop()
-            await scraper.close()
-            assert scraper.problem == ""
+            assert await _scrape(f"http://{host}:{port}/metrics", enough) == ""
 
     asyncio.run(run())
 
@@ -136,6 +125,18 @@ def test_a_page_that_cannot_be_fetched_is_a_problem(status: int | None, problem:
         return scraper.problem
 
     assert problem in asyncio.run(run())
+
+
+async def _scrape(url: str, enough: asyncio.Event, times: int = 1) -> str:
+    """The problem of a scraper that is started ``times`` times, and stopped when there were enough pages."""
+    scraper = Scraper(url, every=0.001)
+    for _ in range(times):
+        enough.clear()
+        await scraper.start()
+        await enough.wait()
+        await scraper.stop()
+    await scraper.close()
+    return scraper.problem
 
 
 def _application(page: Callable[[web.Request], Awaitable[web.Response]]) -> web.Application:
