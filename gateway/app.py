@@ -19,11 +19,14 @@ from typing import Any
 
 import structlog
 
-from gateway import __version__, config, config_backends
+from gateway import __version__
 from gateway.backends.embedded import EmbeddedBackend
 from gateway.backends.health import HealthChecker
 from gateway.backends.replicated import ReplicatedBackend
-from gateway.config_file import ConfigError
+from gateway.config.backends import Backend as BackendSettings
+from gateway.config.backends import EmbeddedBackend as EmbeddedSettings
+from gateway.config.file import ConfigError
+from gateway.config.settings import GatewayConfig, Listener
 from gateway.connect import connect_all
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog
@@ -73,7 +76,7 @@ class App:
         ConfigError: a setting does not fit what is in the store, or what is installed.
     """
 
-    def __init__(self, settings: config.GatewayConfig) -> None:
+    def __init__(self, settings: GatewayConfig) -> None:
         self._settings = settings
         self.lifecycle = Lifecycle()
         self.metrics = GatewayMetrics(settings.backends)
@@ -216,7 +219,7 @@ class App:
         self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
 
 
-async def serve(settings: config.GatewayConfig) -> None:
+async def serve(settings: GatewayConfig) -> None:
     """Run a gateway until SIGINT or SIGTERM; raises as ``App`` and ``App.run``. A second signal ends it at once."""
     app = App(settings)
     loop = asyncio.get_running_loop()
@@ -241,8 +244,8 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _build_backend(name: str, settings: config_backends.Backend, whole: config.GatewayConfig) -> Backend:
-    if not isinstance(settings, config_backends.EmbeddedBackend):
+def _build_backend(name: str, settings: BackendSettings, whole: GatewayConfig) -> Backend:
+    if not isinstance(settings, EmbeddedSettings):
         check_timeout = _CHECK_OF_REPLICA * whole.health.timeout
         return connect_all(name, settings, max_body=whole.limits.body_bytes, check_timeout=check_timeout)
     return embed(name, settings, ModelStore(whole.model_store))
@@ -261,7 +264,7 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _bind(key: str, server: HTTPServer | GRPCServer, listener: config.Listener) -> str:
+def _bind(key: str, server: HTTPServer | GRPCServer, listener: Listener) -> str:
     try:
         port = server.bind(listener.host, listener.port)
     except (OSError, RuntimeError) as error:
@@ -270,7 +273,7 @@ def _bind(key: str, server: HTTPServer | GRPCServer, listener: config.Listener) 
     return f"{listener.host}:{port}"
 
 
-def _describe(settings: config.GatewayConfig) -> dict[str, dict[str, Any]]:
+def _describe(settings: GatewayConfig) -> dict[str, dict[str, Any]]:
     """What the admin port tells of each backend: its kind and addresses."""
     told = {"kind", "url", "grpc", "engine"}
     return {name: backend.model_dump(include=told, exclude_none=True) for name, backend in settings.backends.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.config import GatewayConfig
-from gateway.config_backends import EmbeddedBackend
+from gateway.config.backends import EmbeddedBackend
+from gateway.config.settings import GatewayConfig
 from gateway.filters.batch import BatchLimits
 
 

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import __version__, model_commands, replicas_commands
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime import commands as runtime
 from gateway.runtime import launch_commands
 from gateway.runtime.docker import commands as deploy

@@ -16,9 +16,9 @@ from gateway.backends.tfserving_grpc import TFServingOverGRPC
 from gateway.backends.tfserving_rest import TFServingOverREST
 from gateway.backends.tfserving_transport import TFServingTransport
 from gateway.backends.torchserve import TorchServeBackend
-from gateway.config_backends import OIPBackend as OIPSettings
-from gateway.config_backends import TFServingBackend as TFServingSettings
-from gateway.config_backends import TorchServeBackend as TorchServeSettings
+from gateway.config.backends import OIPBackend as OIPSettings
+from gateway.config.backends import TFServingBackend as TFServingSettings
+from gateway.config.backends import TorchServeBackend as TorchServeSettings
 from gateway.core.backend import Backend
 
 RemoteSettings = TorchServeSettings | TFServingSettings | OIPSettings

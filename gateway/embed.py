@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.backends.embedded import EmbeddedBackend, EmbeddedModel
-from gateway.config_backends import EmbeddedBackend as EmbeddedSettings
+from gateway.config.backends import EmbeddedBackend as EmbeddedSettings
 from model_store.engines import open_engine
 from model_store.engines.capabilities import CAPABILITIES
 from model_store.manifest import verify_checksums

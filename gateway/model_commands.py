@@ -11,9 +11,9 @@ import typer
 from rich.text import Text
 
 from gateway.backends.hosts import NO_HOSTS
-from gateway.config import GatewayConfig
-from gateway.config_backends import EmbeddedBackend
-from gateway.config_file import ConfigError
+from gateway.config.backends import EmbeddedBackend
+from gateway.config.file import ConfigError
+from gateway.config.settings import GatewayConfig
 from gateway.connect import connect, host_of
 from gateway.core.errors import GatewayError
 from gateway.parity.check import check_sample

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from gateway.client import ClientError, get_json, post_json
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
 from gateway.runtime.console import complain, results
 from gateway.runtime.running import RunningOption, admin_address, running_config
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.batching import batch_limits
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.recent_latency import RecentLatency

@@ -15,7 +15,7 @@ from support.gateways import ENGINE, running, settings
 from support.scaled_store import save_scaled
 
 from gateway import app as app_module
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
 from gateway.core.tensors import Tensor
 
 ONES = Tensor.from_numpy("x", np.ones((1, 2), np.float32))

@@ -9,7 +9,7 @@ from gateway.backends.oip import OIPBackend
 from gateway.backends.replicated import ReplicatedBackend
 from gateway.backends.tfserving import TFServingBackend
 from gateway.backends.torchserve import TorchServeBackend
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.connect import connect, connect_all
 
 NAME = "servers"

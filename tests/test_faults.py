@@ -13,7 +13,7 @@ from support.gateways import ENGINE, running, settings
 from support.looped import looped
 from support.tiny_store import make_store
 
-from gateway.config_backends import OIPBackend
+from gateway.config.backends import OIPBackend
 from gateway.connect import connect
 from gateway.core.errors import GatewayError
 from gateway.core.messages import InferRequest, RequestContext

@@ -5,7 +5,7 @@ from support.played_backends import PlayedBackends
 from support.services import request
 from support.virtual_time import run_virtual
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import ServedModel
 from gateway.core.signatures import Signature

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway import config_backends
 from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.torchserve_grpc import TorchServeGRPC
 from gateway.backends.torchserve_http import TorchServeHTTP
@@ -18,6 +17,7 @@ from gateway.codecs.torchserve_parts import Part
 from gateway.codecs.torchserve_payload import WHOLE_BODIES, HandlerProfile
 from gateway.codecs.torchserve_request import CONTENT_TYPE
 from gateway.codecs.torchserve_versions import decimal_version
+from gateway.config import backends as config
 from gateway.core.backend import Backend, ModelDescription
 from gateway.core.capabilities import EVERYTHING
 from gateway.core.errors import ModelNotFound, Unavailable, Unsupported
@@ -62,7 +62,7 @@ class TorchServeBackend(Backend):
 
     @classmethod
     def from_config(
-        cls, name: str, settings: config_backends.TorchServeBackend, *, max_body: int, hosts: Hosts = NO_HOSTS
+        cls, name: str, settings: config.TorchServeBackend, *, max_body: int, hosts: Hosts = NO_HOSTS
     ) -> TorchServeBackend:
         """The backend that ``settings`` ask for; ``max_body`` bounds an answer, in bytes."""
         keys, timeout = Keys(name, settings.token_file), settings.timeout
@@ -199,7 +199,7 @@ def _content_type(answers: Sequence[Answer]) -> Mapping[str, Parameter]:
     return {CONTENT_TYPE: kind} if kind else NO_PARAMETERS
 
 
-def _profile(settings: config_backends.TorchServeHandler) -> HandlerProfile:
+def _profile(settings: config.TorchServeHandler) -> HandlerProfile:
     signature = None
     if settings.inputs or settings.outputs:
         inputs, outputs = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config_cache import CacheConfig
+from gateway.config.cache import CacheConfig
 from gateway.core.response_cache import ResponseCache
 from gateway.filters.cache import Caching
 from gateway.telemetry.cache_metrics import CacheMetrics

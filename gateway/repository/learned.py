@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint, ModelDescription
 from gateway.core.catalog import ServedModel
 from gateway.core.errors import GatewayError, ModelNotFound

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.backends.embedded import EmbeddedBackend
 from gateway.backends.health import HealthChecker
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, ModelNotFound, Unavailable, Unsupported

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gateway.backends.health import HealthChecker
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint, Load
 from gateway.core.capabilities import Capabilities
 from gateway.core.catalog import Catalog, ServedModel

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
+from gateway.config.settings import GatewayConfig
 from gateway.core.catalog import ServedModel
 from gateway.preparation import classification, preparation, taken
 from gateway.repository.serving import Serving

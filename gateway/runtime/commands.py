@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.console import complain, messages, results
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.stale import clear_stale

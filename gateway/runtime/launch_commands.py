@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
 from gateway.runtime.console import complain, results
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.probe import ProbeFailed

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
+from gateway.config.settings import GatewayConfig
 from gateway.repository import check_labels
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config import GatewayConfig
-from gateway.config_backends import EmbeddedBackend
+from gateway.config.backends import EmbeddedBackend
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.procfs import port_owner
 

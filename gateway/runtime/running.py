@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 
 RunningOption = Annotated[

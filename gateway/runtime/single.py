@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway.config import GatewayConfig
-from gateway.config_backends import Backend, EmbeddedBackend
-from gateway.config_file import ConfigError
+from gateway.config.backends import Backend, EmbeddedBackend
+from gateway.config.file import ConfigError
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers.front import NAME as GATEWAY

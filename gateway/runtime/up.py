@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.child import Child
 from gateway.runtime.console import messages, results
 from gateway.runtime.errors import RuntimeFailure

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, TraceState
 
 from gateway import __version__
-from gateway.config import TracingConfig
+from gateway.config.settings import TracingConfig
 from gateway.core.messages import RequestContext
 from gateway.core.span import Attributes, SpanKind
 from gateway.telemetry.propagation import join

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.config import TracingConfig
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
+from gateway.config.settings import TracingConfig
 from gateway.core.tracing import Tracer
 from gateway.telemetry.propagation import Propagation
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.looped import looped
 
-from gateway.config_backends import OIPBackend, TFServingBackend, TorchServeBackend
+from gateway.config.backends import OIPBackend, TFServingBackend, TorchServeBackend
 from gateway.connect import connect
 from gateway.core.errors import AttemptTimeout, DeadlineExceeded, GatewayError
 from gateway.core.messages import InferRequest, RequestContext

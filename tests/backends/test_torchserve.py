@@ -13,7 +13,7 @@ from support.services import request
 
 from gateway.backends.torchserve import TorchServeBackend
 from gateway.codecs.oip_http import HEADER_LENGTH, ResponseForm, decode_request, encode_response
-from gateway.config_backends import TorchServeBackend as Settings
+from gateway.config.backends import TorchServeBackend as Settings
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import (
     BackendError,

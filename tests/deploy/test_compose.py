@@ -11,7 +11,7 @@ from support.compose import BASE, OVERLAYS, REPOSITORY, load, program
 from support.tiny_store import make_store
 
 import gateway
-from gateway.config_file import load_config
+from gateway.config.file import load_config
 from gateway.runtime.probe import SUFFIX, saved_in
 from model_store.store import ModelStore
 

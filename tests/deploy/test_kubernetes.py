@@ -22,7 +22,7 @@ from support.kubernetes import (
 )
 
 import gateway
-from gateway.config_file import load_config
+from gateway.config.file import load_config
 
 SCHEMAS = Path(__file__).parent / "schemas"
 KUSTOMIZATIONS = ("store", *STACKS, "kserve")

@@ -18,7 +18,7 @@ from support.kubernetes import (
 )
 from support.promql import exposed
 
-from gateway.config_file import load_config
+from gateway.config.file import load_config
 
 pytestmark = needs_kubectl
 

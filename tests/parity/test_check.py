@@ -6,7 +6,7 @@ from support.gateways import ENGINE, running, settings
 from support.looped import looped
 from support.scaled_store import add_sample, save_scaled
 
-from gateway.config_backends import OIPBackend, TFServingBackend
+from gateway.config.backends import OIPBackend, TFServingBackend
 from gateway.connect import connect
 from gateway.core.errors import GatewayError
 from gateway.parity.check import check_sample

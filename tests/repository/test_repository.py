@@ -14,7 +14,7 @@ from support.gateways import ENGINE, running, settings
 from support.scaled_store import save_scaled
 
 from gateway.client import ClientError, infer
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
 from gateway.core.errors import BackendError, Conflict, ModelNotFound, NoHealthyBackend, Unavailable, Unsupported
 from gateway.core.messages import InferRequest, RequestContext
 from gateway.core.repository import ModelState

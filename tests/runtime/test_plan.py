@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from gateway.config import GatewayConfig
-from gateway.config_file import load_config
+from gateway.config.file import load_config
+from gateway.config.settings import GatewayConfig
 from gateway.core.datatypes import Datatype
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launchers.context import probe_inputs

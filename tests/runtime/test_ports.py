@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.ports import (
     ListeningPort,

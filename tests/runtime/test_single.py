@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import GatewayConfig
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime import single
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from gateway.app import App
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 
 FREE = {"host": "127.0.0.1", "port": 0}
 ENGINE = {"kind": "embedded", "engine": "onnxruntime", "device": "cpu"}

@@ -10,7 +10,7 @@ import grpc
 
 from gateway.backends.replicated import ReplicatedBackend
 from gateway.codecs.oip_grpc import SERVICE
-from gateway.config_backends import OIPBackend as Settings
+from gateway.config.backends import OIPBackend as Settings
 from gateway.connect import connect
 from gateway.protos.loader import message_class
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from gateway.config import TracingConfig
-from gateway.config_file import ConfigError
+from gateway.config.file import ConfigError
+from gateway.config.settings import TracingConfig
 from gateway.core.messages import RequestContext
 from gateway.core.trace_context import read_traceparent
 from gateway.telemetry.propagation import Propagation

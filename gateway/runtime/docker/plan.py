@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
-from gateway.config import GatewayConfig, Listener
-from gateway.config_backends import Backend, EmbeddedBackend, LaunchConfig
-from gateway.config_file import dump_config
+from gateway.config.backends import Backend, EmbeddedBackend, LaunchConfig
+from gateway.config.file import dump_config
+from gateway.config.settings import GatewayConfig, Listener
 from gateway.runtime.docker import RUN_DIRECTORY
 from gateway.runtime.docker.hardening import USER, hardened, health_check
 from gateway.runtime.docker.project import GATEWAY, PROJECT_LABEL, SERVICE_LABEL

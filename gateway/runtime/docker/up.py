@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.console import messages
 from gateway.runtime.docker.engine import Engine
 from gateway.runtime.docker.plan import edge_network, internal_network, plan_containers, project_name

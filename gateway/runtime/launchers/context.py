@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype
 from gateway.core.signatures import TensorSpec
 from gateway.core.tensors import Tensor

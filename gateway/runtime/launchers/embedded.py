@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import metadata, util
 from pathlib import Path
 
-from gateway.config import GatewayConfig, Listener, Protocol
-from gateway.config_backends import EmbeddedBackend, LaunchConfig
-from gateway.config_file import dump_config
+from gateway.config.backends import EmbeddedBackend, LaunchConfig
+from gateway.config.file import dump_config
+from gateway.config.settings import GatewayConfig, Listener, Protocol
 from gateway.runtime.errors import RuntimeFailure
 
 # Engine → name for people, the module that must import, and the distributions that may provide it.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.config import GatewayConfig, Listener
-from gateway.config_backends import EmbeddedBackend
-from gateway.config_file import dump_config
+from gateway.config.backends import EmbeddedBackend
+from gateway.config.file import dump_config
+from gateway.config.settings import GatewayConfig, Listener
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs
 from gateway.runtime.ports import client_host, join_address

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from gateway.config_backends import OIPBackend, OIPLaunch
+from gateway.config.backends import OIPBackend, OIPLaunch
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers import embedded
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from gateway.config_backends import TFServingBackend, TFServingLaunch
+from gateway.config.backends import TFServingBackend, TFServingLaunch
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch, child_environment, serve_command
 from gateway.runtime.launchers import embedded

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
-from gateway.config_backends import TorchServeBackend, TorchServeLaunch
+from gateway.config.backends import TorchServeBackend, TorchServeLaunch
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch, child_environment
 from gateway.runtime.launchers.context import LaunchContext, probe_inputs

@@ -6,8 +6,8 @@ import pytest
 from support.compose import BASE, OVERLAYS, load
 
 from gateway import __version__
-from gateway.config import GatewayConfig
-from gateway.config_file import load_config
+from gateway.config.file import load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.docker.plan import CONFIG, STACK_FILE, plan_containers, project_name
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.state import RunDirectory

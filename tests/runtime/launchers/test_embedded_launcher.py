@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import GatewayConfig, TracingConfig
-from gateway.config_backends import LaunchConfig
-from gateway.config_file import load_config
+from gateway.config.backends import LaunchConfig
+from gateway.config.file import load_config
+from gateway.config.settings import GatewayConfig, TracingConfig
 from gateway.runtime.launchers.embedded import write_config
 
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from gateway.config import GatewayConfig
-from gateway.config_file import load_config
+from gateway.config.file import load_config
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers import tensorflow

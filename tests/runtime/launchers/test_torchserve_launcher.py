@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import GatewayConfig
-from gateway.config_backends import TorchServeLaunch
+from gateway.config.backends import TorchServeLaunch
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers import torchserve

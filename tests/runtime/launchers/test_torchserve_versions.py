@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.runtime.launchers import torchserve
 from gateway.runtime.launchers.context import LaunchContext
 from gateway.runtime.state import RunDirectory

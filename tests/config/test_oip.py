@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 
 
 def config(backend=None, **settings):

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 
 ENV_PREFIX = "GATEWAY_"
 # Variables of the same prefix that belong to somebody else: the engines' settings and the store's place.

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 from gateway.core.circuit import BreakerPolicy
 
 BACKENDS = {"b": {"kind": "oip", "url": "http://127.0.0.1:9"}}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.config_values import Section
+from gateway.config.values import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_file import ConfigError, dump_config, load_config
+from gateway.config.file import ConfigError, dump_config, load_config
 
 MINIMAL = "backends: {o: {kind: oip, url: 'http://127.0.0.1:9000'}}\n"
 

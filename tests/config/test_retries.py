@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
 
 MINIMAL = "backends: {o: {kind: oip, url: 'http://127.0.0.1:9000'}}\n"
 

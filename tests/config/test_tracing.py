@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
 
 
 def load(**variables):

@@ -3,7 +3,7 @@ import uvloop
 from pydantic import ValidationError
 
 from gateway.app import _build_backend
-from gateway.config import GatewayConfig
+from gateway.config.settings import GatewayConfig
 
 GRPC, URL = "127.0.0.1:8500", "http://127.0.0.1:8501"
 CONTROL = {"base_paths": {"m": "/models/m"}}

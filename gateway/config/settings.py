@@ -1,6 +1,6 @@
 """Every setting of ``gateway up`` and ``gateway serve``, its type and its default.
 
-``gateway.config_file`` reads it from YAML and the environment.
+``gateway.config.file`` reads it from YAML and the environment.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gateway.config_backends import Backend, EmbeddedBackend, TorchServeBackend
-from gateway.config_balancing import BalancingConfig
-from gateway.config_cache import CacheConfig
-from gateway.config_retries import HedgingConfig, RetriesConfig
-from gateway.config_values import BackendName, HttpUrl, Port, Section, Version
+from gateway.config.backends import Backend, EmbeddedBackend, TorchServeBackend
+from gateway.config.balancing import BalancingConfig
+from gateway.config.cache import CacheConfig
+from gateway.config.retries import HedgingConfig, RetriesConfig
+from gateway.config.values import BackendName, HttpUrl, Port, Section, Version
 from gateway.core.limits import Limits
 from gateway.core.response_cache import CACHE
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from gateway.config_batching import BatchingConfig
-from gateway.config_values import Address, Device, HttpUrl, Port, Section
+from gateway.config.batching import BatchingConfig
+from gateway.config.values import Address, Device, HttpUrl, Port, Section
 from gateway.core.datatypes import Datatype
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from gateway.config_values import Section
+from gateway.config.values import Section
 
 
 def _ascending(value: tuple[float, float]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import PositiveFloat, PositiveInt
 
-from gateway.config_values import Section
+from gateway.config.values import Section
 
 
 class CacheConfig(Section):

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.batching import batch_limits
-from gateway.config_file import ConfigError, load_config
+from gateway.config.file import ConfigError, load_config
 from gateway.filters.batch import BatchLimits
 
 FILE = """
