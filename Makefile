@@ -48,7 +48,7 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: models ## Measure what the gateway adds and compare the frameworks
+bench: models ## Measure the gateway beside Envoy and other servers, and compare the frameworks
 	scripts/bench $(BIN)
 
 clients: models ## Run other projects' clients and examples, unmodified, against the gateway
@@ -74,4 +74,4 @@ fuzz: $(READY) ## Fuzz the codecs and both ports for FUZZ_SECONDS seconds
 	$(BIN)/python scripts/fuzz $(FUZZ_SECONDS)
 
 clean: ## Remove the environment, the built models and all that was written while running
-	rm -rf $(VENV) .models .matrix .clients .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .models .matrix .clients .bench .gateway reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,16 +6,12 @@ The only module that knows all others.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
-import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -25,8 +21,9 @@ from gateway.backends.health import HealthChecker
 from gateway.backends.replicated import ReplicatedBackend
 from gateway.config.backends import Backend as BackendSettings
 from gateway.config.backends import EmbeddedBackend as EmbeddedSettings
-from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig, Listener
+from gateway.config.shown import backend_addresses
+from gateway.config.token import read_token
 from gateway.connect import connect_all
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog
@@ -34,17 +31,23 @@ from gateway.core.errors import GatewayError
 from gateway.core.lifecycle import Lifecycle
 from gateway.core.limits import Limits
 from gateway.core.messages import RequestContext
+from gateway.core.service import Filter
 from gateway.embed import embed
 from gateway.frontends.admin import admin_app
 from gateway.frontends.authorization import Authorization
 from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
+from gateway.frontends.listening import listen
 from gateway.frontends.metrics import MetricsApp
 from gateway.frontends.server import Server
 from gateway.frontends.shared_memory import SharedMemoryRegions
 from gateway.parity.watch import ParityWatch
-from gateway.repository import ModelRepository
+from gateway.reload.file import ConfigFile
+from gateway.reload.live import LiveConfig
+from gateway.reload.triggers import Triggers
+from gateway.repository import FixedRepository, ModelRepository
+from gateway.routing import model_routing
 from gateway.stack import build_stack
 from gateway.telemetry.access_log import AccessLines
 from gateway.telemetry.logs import LOGS
@@ -52,6 +55,7 @@ from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import GatewayMetrics
 from gateway.telemetry.page import render
 from gateway.telemetry.parity_metrics import ParityMetrics
+from gateway.telemetry.reload_metrics import ReloadMetrics
 from gateway.telemetry.tracing import open_tracer
 from model_store.store import ModelStore
 
@@ -59,24 +63,23 @@ _log = structlog.get_logger()
 
 # Of the time for the check of a backend: each replica's own has to end before it.
 _CHECK_OF_REPLICA = 0.9
+_ONE_OF_MANY = "with several workers, administrative operations are for the admin port, which reaches them all"
+_ONE_SOURCE = "with several workers, the configuration changes for all of them: by its file, or the parent's admin port"
 _MAX_PREPARING = 4  # threads that decode pictures and tokenize texts, and so pictures in memory at once
-
-
-class ListenError(Exception):
-    """A port cannot be taken; the message names the setting that holds it."""
 
 
 class App:
     """A gateway from configuration to exit.
 
-    Construction loads embedded engines; ``run`` takes the ports and serves.
+    Construction loads embedded engines; ``run`` takes the ports and serves. ``file`` is where ``settings`` are from, if
+    they may change with it.
 
     Raises:
         StoreError: the model store lacks a model, or an artefact is damaged.
         ConfigError: a setting does not fit what is in the store, or what is installed.
     """
 
-    def __init__(self, settings: GatewayConfig) -> None:
+    def __init__(self, settings: GatewayConfig, file: ConfigFile | None = None) -> None:
         self._settings = settings
         self.lifecycle = Lifecycle()
         self.metrics = GatewayMetrics(settings.backends)
@@ -99,26 +102,35 @@ class App:
         self._parity = ParityWatch(
             ModelStore(settings.model_store), catalog, self._backends, ParityMetrics(self.metrics.registry)
         )
+        self._catalog = catalog
+        self._front = self._stack(settings)
         self._server = Server(
             name=settings.name,
             version=__version__,
-            infer=build_stack(
-                catalog,
-                self.metrics,
-                self._access,
-                access_sample=settings.logs.access_sample,
-                default_timeout=settings.default_timeout,
-            ),
+            infer=self._front,
             catalog=catalog,
-            repository=self._repository,
+            repository=self._repository if settings.workers == 1 else FixedRepository(self._repository),
             lifecycle=self.lifecycle,
             limits=Limits(**settings.limits.model_dump()),
             rejected=self._count_rejected,
-            authorization=Authorization(_token(settings.control.token_file), loopback=settings.control.loopback),
+            authorization=Authorization(
+                read_token(settings.control.token_file),
+                loopback=settings.control.loopback,
+                refusal=_ONE_OF_MANY if settings.workers > 1 else "",
+            ),
             logs=LOGS,
             tracer=open_tracer(settings.tracing),
             shared_memory=SharedMemoryRegions() if settings.shared_memory else None,
         )
+        self.live = LiveConfig(
+            settings,
+            read=None if file is None else file.load,
+            check=self._repository.check,
+            apply=self._obey,
+            metrics=ReloadMetrics(self.metrics.registry),
+            patches_refused=_ONE_SOURCE if settings.workers > 1 else "",
+        )
+        self._triggers = None if file is None else Triggers(self.live, file, self.stop)
         self._stop = asyncio.Event()
 
     async def run(self, on_ready: Callable[[Mapping[str, str]], None]) -> None:
@@ -131,21 +143,32 @@ class App:
         """
         settings, limits = self._settings, self._server.limits
         doors = HTTPApp(self._server, settings.protocols)
-        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits)
+        shared = settings.workers > 1
+        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits, share_port=shared)
         metrics = HTTPServer(MetricsApp(partial(render, self.metrics.registry)), drain_timeout=1, limits=limits)
         admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
         admin_doors = HTTPApp(admin_server, settings.protocols)
         admin = HTTPServer(
-            admin_app(admin_server, _describe(settings), self._replicated, admin_doors), drain_timeout=1, limits=limits
+            admin_app(
+                admin_server,
+                backend_addresses(settings),
+                self._replicated,
+                self.live,
+                self._repository.mirroring.findings,
+                admin_doors,
+            ),
+            drain_timeout=1,
+            limits=limits,
         )
-        grpc_server = GRPCServer(self._server, settings.protocols)
+        grpc_server = GRPCServer(self._server, settings.protocols, share_port=shared)
         http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
         addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
-        addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
 
         await asyncio.gather(*(backend.refresh() for backend in self._replicated.values()))
         await self._repository.learn()
         await self._checker.check_all()
+        # Last: gRPC's library accepts from here on, and what this process does not answer yet another worker could.
+        addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
         self.lifecycle.started = True
         for server in http_servers.values():
             await server.start()
@@ -163,12 +186,15 @@ class App:
         if settings.parity is not None:
             parity = self._parity.run(settings.parity.interval, settings.parity.timeout)
             watching.append(asyncio.create_task(parity, name="parity"))
+        if self._triggers is not None and settings.watch:
+            watching.append(asyncio.create_task(self._triggers.watch(), name="configuration"))
         _settle_garbage_collector()
         self._loop_lag.start()
         on_ready(addresses)
 
         await self._stop.wait()
         await self._drain(http, grpc_server)
+        await self._repository.mirroring.copies.close()  # nobody waits for them
         self._loop_lag.stop()
         for task in watching:
             task.cancel()
@@ -181,6 +207,36 @@ class App:
     def stop(self) -> None:
         """Begin to drain; called again, has no further effect."""
         self._stop.set()
+
+    def hung_up(self) -> None:
+        """Read the file anew: SIGHUP has come."""
+        if self._triggers is not None:
+            self._triggers.hung_up()
+
+    async def reconfigure(self, settings: GatewayConfig) -> None:
+        """Obey ``settings`` from now on, without losing a request.
+
+        Raises:
+            ConfigError: they are wrong, or need a restart; names the keys. The ones before hold on.
+        """
+        await self.live.obey(settings)
+
+    def _obey(self, settings: GatewayConfig) -> None:
+        front = self._stack(settings)
+        self._repository.reconfigure(settings)
+        self._front.inner = front.inner  # the doors hold the outermost filter
+        self._settings = settings
+
+    def _stack(self, settings: GatewayConfig) -> Filter:
+        return build_stack(
+            self._catalog,
+            self.metrics,
+            self._access,
+            routing=model_routing(settings),
+            access_sample=settings.logs.access_sample,
+            default_timeout=settings.default_timeout,
+            admission=settings.admission,
+        )
 
     async def _drain(self, http: HTTPServer, grpc_server: GRPCServer) -> None:
         self.lifecycle.draining = True
@@ -219,23 +275,6 @@ class App:
         self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
 
 
-async def serve(settings: GatewayConfig) -> None:
-    """Run a gateway until SIGINT or SIGTERM; raises as ``App`` and ``App.run``. A second signal ends it at once."""
-    app = App(settings)
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-
-    def on_signal() -> None:
-        if app.lifecycle.draining and main is not None:
-            main.cancel()
-        app.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    with contextlib.suppress(asyncio.CancelledError):
-        await app.run(lambda addresses: _log.info("serving", **addresses))
-
-
 def _settle_garbage_collector() -> None:
     # What the start has made stays for ever: frameworks leave hundreds of thousands of objects that every full
     # collection would walk while requests wait. What a request makes has no cycles and is freed by its last reference.
@@ -251,29 +290,5 @@ def _build_backend(name: str, settings: BackendSettings, whole: GatewayConfig) -
     return embed(name, settings, ModelStore(whole.model_store))
 
 
-def _token(file: Path | None) -> str:
-    """The secret in ``file``; empty when there is none."""
-    if file is None:
-        return ""
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"control.token_file: cannot read {file}: {error}") from None
-    if not token:
-        raise ConfigError(f"control.token_file: {file} is empty")
-    return token
-
-
 def _bind(key: str, server: HTTPServer | GRPCServer, listener: Listener) -> str:
-    try:
-        port = server.bind(listener.host, listener.port)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is already in use"
-        raise ListenError(f"{key}.port: cannot listen on {listener.host}:{listener.port}: {reason}") from None
-    return f"{listener.host}:{port}"
-
-
-def _describe(settings: GatewayConfig) -> dict[str, dict[str, Any]]:
-    """What the admin port tells of each backend: its kind and addresses."""
-    told = {"kind", "url", "grpc", "engine"}
-    return {name: backend.model_dump(include=told, exclude_none=True) for name, backend in settings.backends.items()}
+    return f"{listener.host}:{listen(key, listener.host, listener.port, server.bind)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -15,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway import __version__, model_commands, replicas_commands
+from gateway import __version__, config_commands, model_commands, replicas_commands
 from gateway.config.file import ConfigError, load_config
-from gateway.config.settings import GatewayConfig
+from gateway.config.settings import MAX_WORKERS, GatewayConfig
 from gateway.runtime import commands as runtime
 from gateway.runtime import launch_commands
 from gateway.runtime.docker import commands as deploy
@@ -36,6 +38,7 @@ _err = Console(stderr=True, highlight=False)
 runtime.register(app)
 launch_commands.register(app)
 replicas_commands.register(app)
+config_commands.register(app)
 model_commands.register(app)
 deploy.register(app)
 
@@ -51,22 +54,38 @@ def main() -> None:
     app()
 
 
-@app.command(epilog="Example: gateway serve --config gateway.yaml")
-def serve(config: ConfigOption = None) -> None:
-    """Run one gateway process (no backends are started: see `up`)."""
-    settings = _load(config)
+@app.command(epilog="Examples:\n\n  gateway serve --config gateway.yaml\n\n  gateway serve --workers 4")
+def serve(
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MAX_WORKERS, help="Processes that share the ports; default: the file's.")
+    ] = None,
+) -> None:
+    """Run the gateway alone (no backends are started: see `up`)."""
+    environment = os.environ if workers is None else {**os.environ, "GATEWAY_WORKERS": str(workers)}
+    from gateway.reload.file import ConfigFile
+
+    file = ConfigFile(config, environment)  # before it is read, so that no change is missed
+    settings = _load(config, environment)
     import uvloop
 
-    from gateway.app import ListenError
-    from gateway.app import serve as run
+    from gateway.frontends.listening import ListenError
     from gateway.telemetry.logs import configure_logging
+    from gateway.workers.process import WorkerFailed
     from model_store.errors import StoreError
 
     configure_logging()
+    if settings.workers > 1:
+        from gateway.workers.parent import serve_workers as run
+    else:
+        from gateway.serve import serve as run
+
     try:
-        uvloop.run(run(settings))
+        uvloop.run(run(settings, file))
     except ConfigError as error:
         _fail(str(error), 2)
+    except WorkerFailed as error:
+        _fail(str(error), error.code)
     except (ListenError, StoreError) as error:
         _fail(str(error), 1)
 
@@ -75,12 +94,12 @@ def serve(config: ConfigOption = None) -> None:
 def check_config(config: ConfigOption = None) -> None:
     """Check a configuration and say what it would start; exit code 2 when it is wrong."""
     settings = _load(config)
-    from gateway.repository import check_labels
+    from gateway.repository import check_stored
     from model_store.errors import StoreError
     from model_store.store import ModelStore
 
     try:
-        check_labels(settings, ModelStore(settings.model_store))
+        check_stored(settings, ModelStore(settings.model_store))
     except ConfigError as error:
         _fail(str(error), 2)
     except StoreError:
@@ -200,9 +219,9 @@ def _load_running(path: Path | None) -> GatewayConfig:
         _fail(str(error), 2)
 
 
-def _load(path: Path | None) -> GatewayConfig:
+def _load(path: Path | None, environment: Mapping[str, str] = os.environ) -> GatewayConfig:
     try:
-        return load_config(path)
+        return load_config(path, environment)
     except ConfigError as error:
         _fail(str(error), 2)
 

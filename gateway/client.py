@@ -58,10 +58,15 @@ async def post_json(address: str, path: str, *, timeout: float) -> Any:
     return await _exchange_json("POST", address, path, timeout)
 
 
-async def _exchange_json(method: str, address: str, path: str, timeout: float) -> Any:
+async def patch_json(address: str, path: str, document: Any, *, timeout: float) -> Any:
+    """The JSON answer of the gateway at ``address`` when ``document`` patches ``path``; raises as ``get_json``."""
+    return await _exchange_json("PATCH", address, path, timeout, document)
+
+
+async def _exchange_json(method: str, address: str, path: str, timeout: float, document: Any = None) -> Any:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session:
         try:
-            async with session.request(method, f"http://{address}{path}") as answer:
+            async with session.request(method, f"http://{address}{path}", json=document) as answer:
                 return _parse(answer.status, await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unreachable(address) from error

@@ -24,9 +24,10 @@ _REASONS = {
     408: "the request, or its answer, took too long",
     409: "it contradicts the present state",
     413: "over a limit",
+    429: "asked too often, or overloaded; Retry-After says when to come back",
     431: "the head is over the limit",
     501: "not supported; the message says why",
-    503: "not now; the same request may succeed later",
+    503: "not now; the same request may succeed later, and Retry-After, if there is one, says when",
     504: "the deadline is over",
 }
 

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 import structlog
 
 from gateway.core.errors import InvalidRequest
+from gateway.core.padding import Padding
 from gateway.core.preparation import Classify, Prepare, Takes
 from gateway.core.tensors import Tensor
 from model_store.errors import InvalidInput, MissingPackage
@@ -35,6 +36,25 @@ def classification(model: StoredModel) -> Classify | None:
         return [{found.label: found.probability for found in row} for row in rows]
 
     return classify
+
+
+def padding(model: StoredModel) -> Padding | None:
+    """How rows of several lengths may be joined for ``model``; None where its manifest says nothing that allows it.
+
+    One with a tokenizer takes texts of several lengths side by side, and is told by the mask which tokens are none. But
+    an output as long as the text would have to be cut, and nobody says where.
+
+    Raises:
+        StoreError: the tokenizer is missing or damaged.
+    """
+    signature = model.manifest.model_signature()
+    if any(size < 0 for output in signature.outputs for size in output.shape[1:]):
+        return None
+    try:
+        fills, left = Processor(model.directory, model.manifest).fills()
+    except MissingPackage:
+        return None  # ``preparation`` tells
+    return Padding(fills, left) if fills.keys() == {spec.name for spec in signature.inputs} else None
 
 
 def preparation(model: StoredModel, pool: Executor) -> Prepare | None:

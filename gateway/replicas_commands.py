@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,9 +10,8 @@ import typer
 from rich.table import Table
 
 from gateway.client import ClientError, get_json, post_json
-from gateway.config.file import ConfigError
-from gateway.runtime.console import complain, results
-from gateway.runtime.running import RunningOption, admin_address, running_config
+from gateway.runtime.console import results
+from gateway.runtime.running import RunningOption, ask_running
 
 _SECONDS = 30.0  # a name server that does not answer takes long to give up
 
@@ -40,14 +36,14 @@ def list_replicas(backend: BackendArgument, config: RunningOption = None, as_jso
             raise ClientError(f"no backend is called {backend!r}; there are {', '.join(backends)}")
         return backends[backend]["replicas"]
 
-    _show(_asked(config, ask), as_json)
+    _show(ask_running(config, ask), as_json)
 
 
 @_app.command(epilog="Example: gateway replicas refresh onnxruntime")
 def refresh(backend: BackendArgument, config: RunningOption = None, as_json: JsonOption = False) -> None:
     """Have the gateway look the name up now and check the servers that are not up, and show what it found."""
     path = f"/backends/{quote(backend, safe='')}/replicas/refresh"
-    _show(_asked(config, lambda address: post_json(address, path, timeout=_SECONDS)), as_json)
+    _show(ask_running(config, lambda address: post_json(address, path, timeout=_SECONDS)), as_json)
 
 
 @_app.command(epilog="Example: gateway replicas drain onnxruntime 172.18.0.4 --timeout 60")
@@ -63,21 +59,7 @@ def drain(
     It stays drained until it is gone: stopped, or no longer among the addresses of the name.
     """
     path = f"/backends/{quote(backend, safe='')}/replicas/{quote(ip, safe='')}/drain?timeout={timeout}"
-    _show(_asked(config, lambda address: post_json(address, path, timeout=timeout + _SECONDS)), as_json)
-
-
-def _asked(config: Path | None, question: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
-    """The answer to ``question``, which is given the address of the gateway's admin port."""
-    try:
-        address = admin_address(running_config(config))
-    except ConfigError as error:
-        complain(str(error))
-        raise typer.Exit(2) from None
-    try:
-        return asyncio.run(question(address))
-    except ClientError as error:
-        complain(str(error))
-        raise typer.Exit(1) from None
+    _show(ask_running(config, lambda address: post_json(address, path, timeout=timeout + _SECONDS)), as_json)
 
 
 def _show(replicas: dict[str, dict[str, Any]], as_json: bool) -> None:

@@ -1,6 +1,7 @@
-"""The whole path of a request, from top to bottom, built once at start.
+"""The whole path of a request, from top to bottom, built at start and anew when settings change.
 
-trace → access log → metrics → deadline → route ┬→ statistics → process → validate → cache → retry → hedge → balance
+trace → access log → metrics → deadline → route ┬→ statistics → process → validate → cache → compare → shadow
+                                                │  → admission → retry → hedge → balance
                                                 └→ … one for each model
 
 and from balance to each backend: batch → breaker → attempt trace → attempt metrics → backend
@@ -8,45 +9,61 @@ and from balance to each backend: batch → breaker → attempt trace → attemp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gateway.admission import gate_of, with_rate_limits
 from gateway.batching import batch_limits
+from gateway.config.admission import AdmissionConfig
 from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.recent_latency import RecentLatency
 from gateway.core.retry_budget import RetryBudget
-from gateway.core.service import Service
+from gateway.core.routing import ModelRouting
+from gateway.core.service import Filter, Service
 from gateway.filters.access_log import AccessLog
+from gateway.filters.admission import Admission
 from gateway.filters.attempt_metrics import AttemptMetrics
 from gateway.filters.attempt_trace import AttemptTrace
-from gateway.filters.balance import Balance, Candidate
+from gateway.filters.balance import Balance
 from gateway.filters.batch import Batch
 from gateway.filters.breaker import Breaker
 from gateway.filters.cache import Cache, Caching
 from gateway.filters.deadline import Deadline
 from gateway.filters.hedge import Hedge
 from gateway.filters.metrics import Metrics
+from gateway.filters.mirror import Mirroring
+from gateway.filters.policies import Candidate
 from gateway.filters.process import Process
 from gateway.filters.retry import Retry
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
 from gateway.filters.trace import Trace
 from gateway.filters.validate import Validate
+from gateway.routing import balancing_policy
+from gateway.shadowing import with_mirrors
 from gateway.telemetry.access_log import AccessLines
 from gateway.telemetry.metrics import GatewayMetrics
 
 
 def build_stack(
-    catalog: Catalog, metrics: GatewayMetrics, access: AccessLines, *, access_sample: float, default_timeout: float
-) -> Service:
-    """The Service behind all front doors.
+    catalog: Catalog,
+    metrics: GatewayMetrics,
+    access: AccessLines,
+    *,
+    routing: Mapping[str, ModelRouting],
+    access_sample: float,
+    default_timeout: float,
+    admission: AdmissionConfig | None,
+) -> Filter:
+    """The Service behind all front doors; what is inside of it may be replaced between two requests.
 
-    ``access_sample`` is the share of good requests that are logged; ``default_timeout`` in seconds, for clients that
-    name none.
+    ``routing`` holds the rules and weights of models; ``access_sample`` is the share of good requests that are logged;
+    ``default_timeout`` in seconds, for clients that name none; ``admission`` None holds nobody to a rate.
     """
-    service: Service = Route(catalog)
+    service: Service = Route(catalog, routing, metrics.routing)
+    service = with_rate_limits(service, admission)  # above route: a client has one rate, over all models
     service = Deadline(service, default_timeout)  # inside metrics, so that an expired request is counted as one
     service = Metrics(service, metrics)  # outside all that can fail, so that every outcome is seen
     service = AccessLog(service, access, access_sample)  # beside metrics, and for the same reason
@@ -55,19 +72,22 @@ def build_stack(
 
 def with_stack(
     model: ServedModel,
+    candidates: Sequence[Candidate],
     backends: Mapping[str, Backend],
     metrics: GatewayMetrics,
     settings: GatewayConfig,
     caching: Caching | None,
+    mirroring: Mirroring,
 ) -> ServedModel:
-    """``model`` with its own part of the stack; ``caching`` is None where it is switched off."""
-    candidates = [
-        _candidate(model, endpoint, backends[endpoint.backend], metrics, settings) for endpoint in model.endpoints
-    ]
-    balancing = settings.balancing
-    service: Service = Balance(model.name, candidates, policy=balancing.policy, slow_start=balancing.slow_start)
+    """``model`` with its own part of the stack above ``candidates``; ``caching`` is None where it is switched off."""
+    service: Service = Balance(model.name, candidates, balancing_policy(settings, model.name))
+    attempt = Validate(service, model)  # for copies of requests, which are tried once and never copied again
     if len(model.endpoints) > 1:  # above balance, so that the second try chooses anew
         service = _with_second_backend(service, model, backends, metrics, settings)
+    gate = gate_of(model, candidates, settings.admission, metrics.admission)
+    if gate is not None:  # above retry, whose tries are one request, and below cache, whose answers cost nothing
+        service = Admission(service, gate)
+    service = with_mirrors(service, model, settings, mirroring)  # above retry: no try is a request of its own
     cached = caching is not None and caching.covers(model.name)
     if caching is not None and cached:  # above retry, so that a call under way has all its tries for all who wait
         service = Cache(service, model, caching)
@@ -75,7 +95,7 @@ def with_stack(
     if model.prepare is not None:  # above validate, which then sees the tensors; nothing for models without
         service = Process(service, model.prepare, model.signature, model.max_batch_size)
     service = Statistics(service, model.statistics, batched=model.signature.batched)  # counts refusals as failures too
-    return replace(model, service=service, cached=cached)
+    return replace(model, service=service, attempt=attempt, cached=cached, gate=gate)
 
 
 def _with_second_backend(
@@ -94,9 +114,10 @@ def _with_second_backend(
     return Retry(service, retries.attempts, RetryBudget(retries.budget, retries.per_second), metrics.retries)
 
 
-def _candidate(
+def candidate(
     model: ServedModel, endpoint: Endpoint, backend: Backend, metrics: GatewayMetrics, settings: GatewayConfig
 ) -> Candidate:
+    """The way of ``model`` to one of its endpoints."""
     # Attempt metrics stand next to the wire: they see one backend and none of the gateway's own waiting.
     service: Service = AttemptMetrics(backend, endpoint, metrics.attempts(endpoint.backend))
     service = AttemptTrace(service, endpoint, "internal" if backend.kind == "embedded" else "client")
@@ -106,6 +127,6 @@ def _candidate(
         # Below balance, because only what goes to the same backend can go together.
         limits = replace(limits, rows=min(limits.rows, model.max_batch_size))
         lanes = metrics.queues.lanes(endpoint.backend)
-        service = batch = Batch(service, backend, limits, lanes)
+        service = batch = Batch(service, backend, limits, lanes, padding=model.padding)
         lanes.watch(batch)
     return Candidate(endpoint, backend, service)

@@ -5,17 +5,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.tiny_store import make_raw_store, make_store
+from support.tiny_store import make_raw_store, make_sentence, make_store
 
 from gateway.core.errors import InvalidRequest
-from gateway.preparation import preparation
+from gateway.core.padding import Padding
+from gateway.preparation import padding, preparation
 from model_store.processing.processor import Processor
 from model_store.store import ModelStore
 
 
 @pytest.fixture
 def store(tmp_path):
-    return ModelStore(make_raw_store(make_store(tmp_path)))
+    return ModelStore(make_sentence(make_raw_store(make_store(tmp_path))))
 
 
 @pytest.fixture
@@ -52,3 +53,9 @@ def test_a_tokenizer_is_opened_at_the_start_and_not_again(store, pool):
     prepare = preparation(model, pool)
     (model.directory / "tokenizer.json").unlink()
     assert len(asyncio.run(prepare([b"hello"]))) == 2
+
+
+def test_texts_of_several_lengths_may_be_joined_where_the_manifest_allows_it(store):
+    assert padding(store.get("sentence")) == Padding({"ids": 0, "mask": 0})
+    assert padding(store.get("text")) is None, "its answers are as long as the texts"
+    assert padding(store.get("double")) is None

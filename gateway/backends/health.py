@@ -44,7 +44,7 @@ class HealthChecker:
         except GatewayError as error:
             endpoint.mark_down(error.message)
         except TimeoutError:
-            endpoint.mark_down("health check timed out")
+            endpoint.mark_down("health check timed out", late=True)
         except Exception as error:
             # One backend's surprise must not end the checks of the others.
             _log.exception("health check failed unexpectedly", backend=endpoint.backend, model=endpoint.model)

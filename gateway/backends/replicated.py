@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -21,13 +22,19 @@ from gateway.core.errors import (
     NotFound,
     Unavailable,
 )
+from gateway.core.idempotence import is_idempotent
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.replicas import ReplicaState, ReplicaStatus
+from gateway.core.retry_budget import RetryBudget
 from gateway.core.tracing import child_span
 
 _log = structlog.get_logger()
 
 T = TypeVar("T")
+
+# Of the requests that lose their connection, so many go to another replica: a share of all, and some a second anyhow.
+_RETRY_SHARE = 0.2
+_RETRIES_PER_SECOND = 10.0
 
 
 class ReplicatedBackend(Backend):
@@ -60,13 +67,16 @@ class ReplicatedBackend(Backend):
         # What it was ever checked for: a new replica is held against it before it gets a request.
         self._keys: set[Key] = set()
         self._leaving: dict[Replica, asyncio.Task[None]] = {}
+        self._budget = RetryBudget(_RETRY_SHARE, _RETRIES_PER_SECOND)
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         tried: list[Replica] = []
+        lost: ConnectionLost | None = None
+        self._budget.deposit(time.monotonic())
         while True:
             replica = self._replicas.choose((request.model, request.version), tried)
             if replica is None:
-                raise ConnectFailed(self._nobody())
+                raise lost or ConnectFailed(self._nobody())
             replica.in_flight.enter()
             try:
                 with child_span(request.context, "replica", "client", {"server.address": replica.address}):
@@ -75,10 +85,14 @@ class ReplicatedBackend(Backend):
                 # It saw nothing of the request, so another one may have it; health checks try this one again.
                 tried.append(replica)
                 self._replicas.rest(replica)
-            except ConnectionLost:
-                # Mostly it is being stopped: whoever comes next should not meet the same.
+            except ConnectionLost as error:
+                # Mostly it is being stopped: whoever comes next should not meet the same. It may have run the request,
+                # so another one has it only where that does no harm; and not for ever, if the request itself kills.
                 self._replicas.rest(replica)
-                raise
+                if lost is not None or not is_idempotent(request) or not self._budget.withdraw(time.monotonic()):
+                    raise
+                tried.append(replica)
+                lost = error
             finally:
                 replica.in_flight.leave()
 

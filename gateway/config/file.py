@@ -51,16 +51,25 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> G
     origins = _apply_environment(data, environ)
     if path is None and "GATEWAY_MODEL_STORE" in environ:
         data.setdefault("model_store", environ["GATEWAY_MODEL_STORE"])
-    try:
-        return GatewayConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, source, origins)) from None
+    return _validated(data, source, origins)
+
+
+def read_config(document: Any) -> GatewayConfig:
+    """The configuration in ``document``, which came from nowhere that a message could name; raises ConfigError."""
+    return _validated(document, "", {})
 
 
 def dump_config(config: GatewayConfig) -> str:
     """``config`` as YAML that ``load_config`` reads back to an equal configuration."""
     # Nulls stay: a listener that is switched off must not become its default.
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _validated(document: Any, source: str, origins: Mapping[str, str]) -> GatewayConfig:
+    try:
+        return GatewayConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source, origins)) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -70,7 +79,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, lists in lists without end
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a mapping of settings is expected, got {type(data).__name__}")
@@ -108,5 +117,5 @@ def _explain(error: ValidationError, source: str, origins: Mapping[str, str]) ->
         if problem["type"] == "extra_forbidden":
             message = "unknown key"
         value = "" if problem["type"] == "missing" or not key else f" (got {problem['input']!r})"
-        lines.append(f"{origin}: {key + ': ' if key else ''}{message}{value}")
+        lines.append(": ".join(part for part in (origin, key, message) if part) + value)
     return "\n".join(lines)

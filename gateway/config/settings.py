@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from gateway.config.admission import AdmissionConfig
 from gateway.config.backends import Backend, EmbeddedBackend, TorchServeBackend
 from gateway.config.balancing import BalancingConfig
 from gateway.config.cache import CacheConfig
 from gateway.config.retries import HedgingConfig, RetriesConfig
+from gateway.config.routing import RoutingConfig, unknown_backend
+from gateway.config.shadowing import CompareConfig, ShadowConfig, check_mirrors
 from gateway.config.values import BackendName, HttpUrl, Port, Section, Version
 from gateway.core.limits import Limits
 from gateway.core.response_cache import CACHE
@@ -32,6 +35,7 @@ class Listener(Section):
 
 
 _LIMITS = Limits()
+MAX_WORKERS = 256  # more than any machine has cores for
 
 
 class LimitsConfig(Section):
@@ -106,10 +110,13 @@ class GatewayConfig(Section):
 
     ``models`` empty serves the latest version of every model of the store; an entry is ``name`` or ``name/version``.
     ``labels`` holds version by label for each model. ``shared_memory`` lets clients on this machine register POSIX
-    shared memory segments that the gateway's user may open, and send and get tensors in them.
+    shared memory segments that the gateway's user may open, and send and get tensors in them. ``workers`` is how many
+    processes of ``gateway serve`` share the ports. ``watch`` obeys the file anew as soon as its content changes.
     """
 
     name: str = "serving-gateway"
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
+    watch: bool = True
     protocols: list[Protocol] = [*ALL_PROTOCOLS]
     http: Listener = Listener(port=8000)
     grpc: Listener = Listener(port=8001)
@@ -122,6 +129,7 @@ class GatewayConfig(Section):
     limits: LimitsConfig = LimitsConfig()
     health: HealthConfig = HealthConfig()
     balancing: BalancingConfig = BalancingConfig()
+    routing: dict[str, RoutingConfig] = {}
     logs: LogsConfig = LogsConfig()
     tracing: TracingConfig | None = None
     drain: DrainConfig = DrainConfig()
@@ -131,6 +139,9 @@ class GatewayConfig(Section):
     retries: RetriesConfig = RetriesConfig()
     hedging: HedgingConfig | None = None
     cache: CacheConfig | None = None
+    admission: AdmissionConfig | None = None
+    shadow: dict[str, ShadowConfig] = {}
+    compare: dict[str, CompareConfig] = {}
     shared_memory: bool = False
 
     @model_validator(mode="after")
@@ -146,6 +157,33 @@ class GatewayConfig(Section):
     def _cache_is_no_backend(self) -> GatewayConfig:
         if self.cache is not None and CACHE in self.backends:
             raise ValueError(f"backends.{CACHE}: while there is a cache, {CACHE!r} says that it has answered")
+        return self
+
+    @model_validator(mode="after")
+    def _routing_leads_somewhere(self) -> GatewayConfig:
+        backends = {name: backend.models for name, backend in self.backends.items()}
+        if problem := unknown_backend(self.routing, backends):
+            raise ValueError(problem)
+        for model, section in self.routing.items():
+            labels = self.labels.get(model, {})
+            for key, name in section.named_versions():
+                if not name.isdecimal() and name not in labels:
+                    raise ValueError(
+                        f"routing.{model}.{key}: no version has the label {name!r}; "
+                        f"labels.{model} has: {', '.join(labels) or 'none'}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_share_no_memory(self) -> GatewayConfig:
+        if self.workers > 1 and self.shared_memory:
+            raise ValueError("workers: a shared memory region is known to one process alone, and shared_memory is on")
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors_show_somebody_else(self) -> GatewayConfig:
+        backends = {name: backend.models for name, backend in self.backends.items()}
+        check_mirrors(self.shadow, self.compare, backends, self.labels)
         return self
 
     def listening_ports(self) -> Iterator[tuple[str, int]]:

@@ -16,6 +16,7 @@ from gateway.core.peak_ewma import PeakEwma
 from gateway.core.signatures import Signature
 
 _NOT_CHECKED = "not checked yet"
+_LATE_FOR = 30.0  # seconds of checks that take too long: then it is gone and not slow
 
 
 @dataclass(slots=True, frozen=True)
@@ -122,6 +123,7 @@ class Endpoint:
         circuit: whether the attempts on it went well.
         latency: how long its requests take, since it came back the last time.
         came_back_at: when that was, by ``clock``; long ago when it was never away.
+        late_since: when, by ``clock``, health checks began to take too long; None when that is not what is wrong.
         clock: gives seconds that never go back; all times of the endpoint are by it.
     """
 
@@ -138,6 +140,7 @@ class Endpoint:
     circuit: Circuit = field(default_factory=Circuit)
     latency: PeakEwma = field(default_factory=PeakEwma)
     came_back_at: float = -math.inf
+    late_since: float | None = None
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -154,10 +157,19 @@ class Endpoint:
             self.circuit.half_open(self.clock())
             self.come_back()
         self.healthy, self.problem, self.suspect = True, "", False
+        self.late_since = None
 
-    def mark_down(self, problem: str) -> None:
-        """Send it no traffic until the next successful check."""
+    def mark_down(self, problem: str, *, late: bool = False) -> None:
+        """Send it no traffic until the next successful check; ``late``: a check took too long, and no more is known."""
+        if not late:
+            self.late_since = None
+        elif self.healthy:
+            self.late_since = self.clock()
         self.healthy, self.problem, self.stale = False, problem, self.learned
+
+    def is_late(self, now: float) -> bool:
+        """Whether it may well be able to answer, so that it is better than nobody."""
+        return self.late_since is not None and now - self.late_since <= _LATE_FOR
 
     def come_back(self) -> None:
         """Start slowly from now on, and forget how fast it was: it may be another process."""

@@ -12,10 +12,11 @@ from itertools import accumulate, pairwise
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import BackendError
 from gateway.core.messages import SCHEDULE_PARAMETERS, InferRequest, InferResponse
+from gateway.core.padding import Padding
 from gateway.core.tensors import Tensor, bytes_ends, element_count
 
 
-def likeness(request: InferRequest) -> Hashable | None:
+def likeness(request: InferRequest, padding: Padding | None = None) -> Hashable | None:
     """What requests must have in common to be joined; None for one that has to go alone.
 
     Alone go those with parameters, which are between the client and its backend (a sequence of requests that belong
@@ -27,13 +28,16 @@ def likeness(request: InferRequest) -> Hashable | None:
         return None
     if len({tensor.shape[0] for tensor in request.inputs}) != 1:
         return None
-    kinds = tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in request.inputs)
+    kinds: Hashable | None = padding and padding.likeness(request.inputs)
+    if kinds is None:
+        kinds = tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in request.inputs)
     return request.version, request.signature, request.outputs, kinds
 
 
-def join_inputs(requests: Sequence[InferRequest]) -> tuple[Tensor, ...]:
+def join_inputs(requests: Sequence[InferRequest], padding: Padding | None = None) -> tuple[Tensor, ...]:
     """The inputs of ``requests``, which are alike, one under the other in their order."""
-    return tuple(_join(tensors) for tensors in zip(*(request.inputs for request in requests), strict=True))
+    columns = zip(*(request.inputs for request in requests), strict=True)
+    return tuple(_join(column if padding is None else padding.filled(column)) for column in columns)
 
 
 def _join(tensors: Sequence[Tensor]) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.core.backend import Endpoint
+from gateway.core.differences import Allowed, Tolerance
 from gateway.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Unavailable
+from gateway.core.gate import Gate
 from gateway.core.in_flight import InFlight
 from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.padding import Padding
 from gateway.core.preparation import Classify, Prepare, Takes
 from gateway.core.service import Service
 from gateway.core.signatures import Signature
@@ -35,10 +38,14 @@ class ServedModel:
         takes: what it can be given, beside its tensors.
         prepare: makes its inputs of pictures or texts; None when it takes tensors only.
         classify: makes classes of its outputs; None when it is no classifier.
+        padding: how rows of several lengths may be joined; None when only those of one length may.
         cached: equal requests may get one answer.
+        allowed: how far the answers of two of its servers may be apart.
         service: the model's part of the stack.
+        attempt: the part of it that asks one backend once, and for nobody else.
         statistics: counts and durations since the start.
         in_flight: requests that it is answering.
+        gate: lets its requests in; None where all are.
     """
 
     name: str
@@ -52,15 +59,23 @@ class ServedModel:
     takes: Takes = "tensors"
     prepare: Prepare | None = None
     classify: Classify | None = None
+    padding: Padding | None = None
     cached: bool = False
+    allowed: Allowed = Tolerance().allowed
     service: Service = _unrouted
+    attempt: Service = _unrouted
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
     in_flight: InFlight = field(default_factory=InFlight)
+    gate: Gate | None = None
 
     @property
     def ready(self) -> bool:
         """Whether any backend can answer for it now."""
         return any(endpoint.healthy and not endpoint.refusal for endpoint in self.endpoints)
+
+    def without_stack(self) -> ServedModel:
+        """The same without a stack, for another one to be built on: that must not keep the old one alive."""
+        return replace(self, service=_unrouted, attempt=_unrouted)
 
     def signature_called(self, name: str) -> Signature:
         """The signature called ``name``; empty means the default one.

@@ -81,6 +81,12 @@ class Circuit:
         """Let another one try, unless this one has changed the state."""
         self._probing = False
 
+    def adopt(self, policy: BreakerPolicy) -> None:
+        """Go by ``policy`` from now on; the state stays, and failures are counted anew if the policy is another one."""
+        if policy != self._policy:
+            self._policy = policy
+            self._accrual = self._fresh_accrual()
+
     def half_open(self, now: float) -> None:
         """Try again now and not later: something else says that the backend is well."""
         self._until = min(self._until, now)

@@ -3,13 +3,14 @@
     GatewayError
     ├── InvalidRequest            the request is wrong; the same request will never work
     │   ├── PayloadTooLarge       it is over one of the limits
-    │   └── RequestTimeout        it did not arrive in time
+    │   ├── RequestTimeout        it did not arrive in time
+    │   └── BackendNotFound       a routing hint names a backend that does not serve the model
     ├── NotFound                  no such thing here
-    │   ├── ModelNotFound         unknown model or version
-    │   └── BackendNotFound       a routing hint names a backend that is not configured
+    │   └── ModelNotFound         unknown model or version
     ├── Denied                    the caller may not do this
     │   ├── Unauthenticated       it did not say who it is, or not convincingly
     │   └── PermissionDenied      it is known, or cannot become known, and may not
+    ├── RateLimited               the client asks more often than it may
     ├── Conflict                  it contradicts the present state: already there, or being changed
     ├── Unsupported               well-formed, but this gateway or backend cannot do it
     ├── DeadlineExceeded          the request's time ran out
@@ -38,9 +39,13 @@ MAX_MESSAGE = 900  # characters
 
 
 class GatewayError(Exception):
-    """Base of the tree. ``reason`` is the stable, low-cardinality name used in metrics."""
+    """Base of the tree. ``reason`` is the stable, low-cardinality name used in metrics.
+
+    ``retry_after`` says in how many seconds another try may go better; None where nothing is known of that.
+    """
 
     reason: ClassVar[str] = "internal"
+    retry_after: float | None = None
 
     def __init__(self, message: str) -> None:
         # What a client sent may be part of it, and gRPC carries it in a header.
@@ -68,6 +73,12 @@ class RequestTimeout(InvalidRequest):
     reason = "request_timeout"
 
 
+class BackendNotFound(InvalidRequest):
+    """The routing hint names a backend that does not serve the model; the message has those that do."""
+
+    reason = "backend_not_found"
+
+
 class NotFound(GatewayError):
     """The named thing does not exist."""
 
@@ -78,12 +89,6 @@ class ModelNotFound(NotFound):
     """No such model, or no such version of it."""
 
     reason = "model_not_found"
-
-
-class BackendNotFound(NotFound):
-    """The routing hint names a backend that does not serve the model."""
-
-    reason = "backend_not_found"
 
 
 class Denied(GatewayError):
@@ -102,6 +107,16 @@ class PermissionDenied(Denied):
     """No credentials would help from here."""
 
     reason = "permission_denied"
+
+
+class RateLimited(GatewayError):
+    """The client has used up what it may ask for now."""
+
+    reason = "rate_limited"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Conflict(GatewayError):
@@ -153,9 +168,13 @@ class ConnectionLost(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """A queue is full."""
+    """More is asked for than can be done in time; a queue is full."""
 
     reason = "overloaded"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class QueueTimeout(Unavailable):

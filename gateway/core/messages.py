@@ -7,7 +7,9 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from gateway.core.compared import Compared
 from gateway.core.span import Span
 from gateway.core.tensors import Tensor
 
@@ -27,6 +29,7 @@ class RequestContext:
     Attributes:
         protocol: the front door, such as ``oip-http``; a metric label.
         started: ``time.perf_counter()`` when the front door had the whole request, in seconds.
+        headers: those of HTTP or the metadata of gRPC as they came, by name in lower case.
         backend: name of the backend the client asks for; empty leaves the choice to the gateway.
         timeout: seconds the client allows from ``started``; None leaves it to the configuration.
         traceparent: W3C trace context to pass on; the front door's tracer makes it a valid one.
@@ -35,6 +38,7 @@ class RequestContext:
         served_by: name of the backend that answered, or was tried last.
         backend_seconds: time spent waiting for backends, summed over attempts.
         queue_seconds: the part of it that was spent waiting for a free engine in this process.
+        admission_seconds: time spent waiting to be admitted, before anything else.
         batch_seconds: time spent waiting for a lane to a backend, where requests are joined to batches.
         tried: backends that failed on this request, or have it already; others are preferred.
         deadline: when its time is over, on the event loop's clock; infinite for what has no end.
@@ -42,6 +46,8 @@ class RequestContext:
         queue_timeout: seconds the request may wait for a free engine; None leaves that to the deadline.
         fresh: the client takes no answer that was computed for an equal request.
         cached: it got one.
+        compare: the client waits to hear what all other backends say too.
+        compared: what they said.
         request_id: the client's own, once the request is decoded; for logs.
         failure: the reason with which the stack gave the request up; empty as long as it has not.
     """
@@ -61,10 +67,22 @@ class RequestContext:
     queue_timeout: float | None = None
     queue_seconds: float = 0.0
     batch_seconds: float = 0.0
+    admission_seconds: float = 0.0
     fresh: bool = False
     cached: bool = False
+    compare: bool = False
+    compared: tuple[Compared, ...] = ()
     request_id: str = ""
     failure: str = ""
+    headers: Mapping[bytes, bytes] | Mapping[str, str] | None = None
+
+    def header(self, name: str) -> str | None:
+        """What the client says in the header or metadata entry ``name``, which is in lower case; None: nothing."""
+        headers: Mapping[Any, Any] = self.headers or {}
+        value = headers.get(name)
+        if value is None:
+            value = headers.get(name.encode())
+        return value.decode("latin-1") if isinstance(value, bytes) else value
 
     @property
     def trace_id(self) -> str:
@@ -93,15 +111,18 @@ class RequestContext:
             deadline=deadline,
             priority=priority,
             queue_timeout=queue_timeout,
+            headers=self.headers,
         )
 
     def parts(self, duration: float) -> dict[str, float]:
         """The parts of ``duration`` (seconds since it started) by their names; they do not overlap.
 
-        ``queue``: waiting for a free engine in this process; ``batch``: waiting for a lane to a backend; ``backend``:
+        ``admission``, where it had to wait for that: waiting to be admitted; ``queue``: waiting for a free engine in
+        this process; ``batch``: waiting for a lane to a backend; ``backend``:
         waiting for its answer; ``gateway``: everything else.
         """
-        return {
+        admission = {"admission": self.admission_seconds} if self.admission_seconds else {}
+        return admission | {
             "queue": self.queue_seconds,
             "batch": self.batch_seconds,
             "backend": max(0.0, self.backend_seconds - self.queue_seconds),
@@ -110,7 +131,7 @@ class RequestContext:
 
     def overhead(self, duration: float) -> float:
         """What the gateway's own work has of ``duration``, in seconds."""
-        return max(0.0, duration - self.backend_seconds - self.batch_seconds)
+        return max(0.0, duration - self.backend_seconds - self.batch_seconds - self.admission_seconds)
 
     def time_left(self) -> float:
         """Seconds until ``deadline``."""

@@ -66,6 +66,10 @@ class ResponseCache:
         scope = self._scopes[model, version] = Scope(self._opened)
         return scope
 
+    def scope(self, model: str, version: str) -> Scope:
+        """That of ``version`` of ``model`` with all that it has answered, or an empty one."""
+        return self._scopes.get((model, version)) or self.open(model, version)
+
     def close(self, model: str, version: str = "") -> None:
         """Forget what ``version`` of ``model`` answered, without ``version`` what all of them did."""
         gone = [(name, each) for name, each in self._scopes if name == model and version in ("", each)]

@@ -1,19 +1,14 @@
-"""Choose the backend: the one the client names, else the one that is likely to answer soonest.
+"""Choose the backend: the one the client names, else the one that the policy takes of those that are well.
 
-Of two candidates, drawn from those that are healthy and trusted, the one with the lower cost gets the request ("the
-power of two choices"); equals take turns. A backend that cannot carry the request is passed over while another one can.
+A backend that cannot carry the request is passed over while another one can.
 """
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.core.accrual import is_failure
-from gateway.core.backend import Backend, Endpoint
 from gateway.core.errors import (
     BackendNotFound,
     GatewayError,
@@ -23,60 +18,29 @@ from gateway.core.errors import (
     Unsupported,
 )
 from gateway.core.messages import InferRequest, InferResponse
-from gateway.core.service import Service
-
-_LEAST_SHARE = 0.1  # of a backend that has just come back
-
-
-@dataclass(slots=True, frozen=True)
-class Candidate:
-    """One endpoint of the model: where it is, what its backend can carry, and the way there."""
-
-    endpoint: Endpoint
-    backend: Backend
-    service: Service
-
-
-def _peak_ewma(endpoint: Endpoint, now: float) -> float:
-    return endpoint.latency.estimate(now) * (endpoint.load.in_flight + 1)
-
-
-def _least_loaded(endpoint: Endpoint, _: float) -> float:
-    return endpoint.load.in_flight + 1
-
-
-POLICIES: Mapping[str, Callable[[Endpoint, float], float]] = {
-    "peak_ewma": _peak_ewma,
-    "least_loaded": _least_loaded,
-}
+from gateway.filters.policies import Candidate, Policy
 
 
 class Balance:
     """Chooses among the endpoints of one version of a model, and keeps their load and latency.
 
-    ``policy`` is a key of ``POLICIES``. The share of a backend that came back grows for ``slow_start`` seconds.
-    ``clock`` is that of the endpoints; ``random`` gives numbers from 0 to 1.
+    ``policy`` is for this version alone; ``clock`` is that of the endpoints.
     """
 
-    __slots__ = ("_candidates", "_clock", "_cost_of", "_model", "_random", "_slow_start", "_turn")
+    __slots__ = ("_candidates", "_clock", "_model", "_policy")
 
     def __init__(
         self,
         model: str,
         candidates: Sequence[Candidate],
+        policy: Policy,
         *,
-        policy: str = "peak_ewma",
-        slow_start: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = random.random,
     ) -> None:
         self._model = model
         self._candidates = tuple(candidates)
-        self._cost_of = POLICIES[policy]
-        self._slow_start = slow_start
+        self._policy = policy
         self._clock = clock
-        self._random = random
-        self._turn = count()
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         context = request.context
@@ -114,7 +78,9 @@ class Balance:
                     raise refusal
                 return candidate
         known = ", ".join(candidate.endpoint.backend for candidate in self._candidates)
-        raise BackendNotFound(f"x-gateway-backend: no backend {name!r} serves model {self._model!r}; known: {known}")
+        # The list is what helps, and must not be cut off behind a name that is too long to be one.
+        problem = f"no backend {name[:63]!r} serves model {self._model!r}; known: {known}"
+        raise BackendNotFound(f"x-gateway-backend: {problem}")
 
     def _chosen(self, request: InferRequest, now: float) -> Candidate:
         tried = request.context.tried
@@ -123,37 +89,44 @@ class Balance:
             for candidate in self._candidates
             if (end := candidate.endpoint).healthy and not end.refusal and end.backend not in tried
         ]
+        if not left:
+            left = self._late(tried, now)
         while left:
-            best = self._best(left, now, may_probe=not tried)
+            best = self._best(left, request, now)
             if _refusal(best, request) is None:
                 return best
             left.remove(best)
         raise self._nobody(request)
 
-    def _best(self, candidates: Sequence[Candidate], now: float, *, may_probe: bool) -> Candidate:
+    def _late(self, tried: Collection[str], now: float) -> list[Candidate]:
+        """When nobody is healthy: those that a slow health check speaks against and nothing else.
+
+        When all checks time out at once, it is the machine or the network that is slow: to refuse everything then would
+        make an outage of it. Who does not answer requests either is out by its circuit.
+        """
+        able = [each for each in self._candidates if not each.endpoint.refusal]
+        if any(each.endpoint.healthy for each in able):
+            return []
+        return [
+            each
+            for each in able
+            if (end := each.endpoint).is_late(now) and end.circuit.closed and end.backend not in tried
+        ]
+
+    def _best(self, candidates: Sequence[Candidate], request: InferRequest, now: float) -> Candidate:
         trusted = [each for each in candidates if each.endpoint.trusted]
-        if len(trusted) < len(candidates):
-            # One request is risked, and not one that has failed already.
-            if may_probe and (probed := [each for each in candidates if each.endpoint.circuit.wants_probe(now)]):
-                return probed[0]
-            # A suspect is better than nobody, and so is even one whose circuit is open: all of them out would be an
-            # outage that the gateway makes.
-            trusted = trusted or [each for each in candidates if each.endpoint.circuit.closed] or [*candidates]
-        return self._cheaper_of_two(trusted, now)
-
-    def _cheaper_of_two(self, candidates: Sequence[Candidate], now: float) -> Candidate:
-        number = len(candidates)
-        turn = next(self._turn)
-        first = candidates[turn % number]
-        if number == 1:
-            return first
-        second = candidates[(turn + 1 + int(self._random() * (number - 1))) % number]
-        return second if self._cost(second.endpoint, now) < self._cost(first.endpoint, now) else first
-
-    def _cost(self, endpoint: Endpoint, now: float) -> float:
-        cost = self._cost_of(endpoint, now)
-        back_for = now - endpoint.came_back_at
-        return cost if back_for >= self._slow_start else cost / max(back_for / self._slow_start, _LEAST_SHARE)
+        if len(trusted) == len(candidates):
+            return self._policy.choose(trusted, request, now)
+        # One request is risked, and not one that has failed already.
+        probed = (
+            [] if request.context.tried else [each for each in candidates if each.endpoint.circuit.wants_probe(now)]
+        )
+        if probed and self._policy.explores:
+            return probed[0]
+        # A suspect is better than nobody, and so is even one whose circuit is open: all of them out would be an outage
+        # that the gateway makes.
+        trusted = trusted or [each for each in candidates if each.endpoint.circuit.closed] or [*candidates]
+        return self._policy.choose([*trusted, *(each for each in probed if each not in trusted)], request, now)
 
     def _nobody(self, request: InferRequest) -> GatewayError:
         """Why no backend takes ``request``: none ever will, or none does now."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.core.backend import Backend
-from gateway.core.batch_queue import BatchQueue, Waiting
+from gateway.core.batch_queue import BatchQueue
 from gateway.core.batch_size import BatchSize
 from gateway.core.batches import join_inputs, likeness, split_response
 from gateway.core.errors import (
@@ -26,8 +26,10 @@ from gateway.core.errors import (
     own_copy,
 )
 from gateway.core.lanes import Lanes
-from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, RequestContext
+from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse
+from gateway.core.padding import Padding
 from gateway.core.service import Filter, Service
+from gateway.core.shared_call import SharedCall, Turn, note, shared_context
 from gateway.core.tensors import total_bytes
 from gateway.core.tracing import child_span
 
@@ -63,31 +65,10 @@ class BatchRecorder(Protocol):
         """One request has waited so long for a lane; 0 when it need not."""
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
-    """A batch under way, and for how many of its requests somebody still waits."""
-
-    task: asyncio.Task[None]
-    wanted: int
-
-    def leave(self) -> None:
-        self.wanted -= 1
-        if not self.wanted:
-            self.task.cancel()
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Turn(Waiting):
-    """A request that waits. Its ``answer`` is None when it has a lane of its own now, and may go by itself."""
-
-    request: InferRequest
-    answer: asyncio.Future[InferResponse | None]
-    since: float
-    call: _Call | None = None
-
-
 class Batch(Filter):
     """Stands before one endpoint; ``backend`` tells how many bytes a request to it may have.
+
+    With a ``padding``, rows of several lengths may go together.
 
     A batch that the backend fails on is sent again, each of its requests alone: one that cannot be answered must not
     fail its neighbours.
@@ -102,6 +83,7 @@ class Batch(Filter):
         "_filling",
         "_lanes",
         "_limits",
+        "_padding",
         "_queue",
         "_recorder",
         "_size",
@@ -113,19 +95,22 @@ class Batch(Filter):
         backend: Backend,
         limits: BatchLimits,
         recorder: BatchRecorder,
+        *,
+        padding: Padding | None = None,
         clock: Callable[[], float] = time.perf_counter,  # the loop's own counts milliseconds
     ) -> None:
         super().__init__(inner)
         self._backend = backend
         self._limits = limits
         self._recorder = recorder
+        self._padding = padding
         self._clock = clock
         self._size = BatchSize(limits.rows)
         self._busy = 0  # lanes
         self._filling = False
         self._calls: set[asyncio.Task[None]] = set()
         self._lanes = Lanes(limits.least_lanes, limits.most_lanes)
-        self._queue: BatchQueue[_Turn] = BatchQueue()
+        self._queue: BatchQueue[Turn] = BatchQueue()
 
     @property
     def capacity(self) -> int:
@@ -141,6 +126,11 @@ class Batch(Filter):
     def lane_count(self) -> int:
         """Calls that may be under way now."""
         return self._lanes.limit
+
+    @property
+    def appetite(self) -> int:
+        """Rows under way that keep its lanes full, and one more batch ready."""
+        return (self._lanes.limit + 1) * self._size.limit(self._clock())
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         if self._busy or self._queue:
@@ -166,8 +156,8 @@ class Batch(Filter):
             count, name = self._limits.queue, self._backend.name
             raise Overloaded(f"backend {name!r}: {count} requests for model {request.model!r} wait already")
         loop, context = asyncio.get_running_loop(), request.context
-        turn = _Turn(
-            likeness=likeness(request),
+        turn = Turn(
+            likeness=likeness(request, self._padding),
             rows=request.rows,
             nbytes=total_bytes(request.inputs),
             level=context.level,
@@ -192,7 +182,7 @@ class Batch(Filter):
                 timer.cancel()
         return await self._alone(request) if answer is None else answer
 
-    def _abandon(self, turn: _Turn) -> None:
+    def _abandon(self, turn: Turn) -> None:
         """Nobody waits for its answer any more."""
         self._queue.discard(turn)
         if turn.call is not None:
@@ -201,7 +191,7 @@ class Batch(Filter):
             self._busy -= 1  # its turn came in the very moment
             self._fill()
 
-    def _expire(self, turn: _Turn) -> None:
+    def _expire(self, turn: Turn) -> None:
         if turn.call is None and not turn.answer.done():
             self._queue.discard(turn)
             reason = "the request's timeout expired in the queue"
@@ -223,7 +213,7 @@ class Batch(Filter):
                 task = loop.create_task(self._together(turns))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
-                call = _Call(task, len(turns))
+                call = SharedCall(task, len(turns))
                 for turn in turns:
                     turn.call = call
             elif turns:
@@ -234,27 +224,27 @@ class Batch(Filter):
         own = self._backend.capabilities.request_bytes
         return min(own, self._limits.nbytes) if own else self._limits.nbytes
 
-    async def _together(self, turns: Sequence[_Turn]) -> None:
+    async def _together(self, turns: Sequence[Turn]) -> None:
         """Send them as one on a lane that is taken already, answer each of them, and free the lane."""
         rows, crowded, started = [turn.rows for turn in turns], self._crowded(), self._clock()
-        context = _shared_context(turns)
+        context = shared_context(turns)
         self._recorder.batch_sent(sum(rows))
         try:
-            joined = join_inputs([turn.request for turn in turns])
+            joined = join_inputs([turn.request for turn in turns], self._padding)
             request = replace(turns[0].request, inputs=joined, context=context, id="", parameters=NO_PARAMETERS)
             answers = split_response(await self.inner(request), rows)
             now = self._clock()
         except _OF_ONE:
             self._size.refused(sum(rows), self._clock())
-            _note(turns, context)
+            note(turns, context)
             self._separate(turns)
         except Exception as error:
-            _note(turns, context)
+            note(turns, context)
             for turn in turns:
                 if not turn.answer.done():
                     turn.answer.set_exception(own_copy(error) if isinstance(error, GatewayError) else error)
         else:
-            _note(turns, context)
+            note(turns, context)
             for turn, answer in zip(turns, answers, strict=True):
                 if not turn.answer.done():
                     turn.answer.set_result(answer)
@@ -263,7 +253,7 @@ class Batch(Filter):
             self._busy -= 1
             self._fill()
 
-    def _separate(self, turns: Sequence[_Turn]) -> None:
+    def _separate(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         for turn in turns:
             if not turn.answer.done():
@@ -278,25 +268,3 @@ class Batch(Filter):
         if crowded:
             self._size.answered(rows, now - started, now)
         self._lanes.answered(rows, now, crowded=bool(self._queue))
-
-
-def _shared_context(turns: Sequence[_Turn]) -> RequestContext:
-    """What stands beside the joined request: as urgent as the most urgent, and given up when the last one is.
-
-    In the trace it belongs to the first request that is recorded.
-    """
-    contexts = [turn.request.context for turn in turns]
-    first = next((context for context in contexts if context.span is not None), contexts[0])
-    return first.for_several(
-        priority=min((context.priority for context in contexts if context.priority), default=0),
-        deadline=max(context.deadline for context in contexts),
-    )
-
-
-def _note(turns: Sequence[_Turn], shared: RequestContext) -> None:
-    """Write what the call has measured into each request's own context."""
-    for turn in turns:
-        context = turn.request.context
-        context.backend_seconds += shared.backend_seconds
-        context.queue_seconds += shared.queue_seconds
-        context.tried += shared.tried

@@ -45,11 +45,13 @@ class Caching:
         responses: where the answers are kept.
         recorder: makes the recorder of a model, by its name.
         models: names of the models whose answers are kept; None means all.
+        goes_on: a new stack is for the same load of the model, whose answers so far are good.
     """
 
     responses: ResponseCache
     recorder: Callable[[str], CacheRecorder]
     models: frozenset[str] | None = None
+    goes_on: bool = False
 
     def covers(self, model: str) -> bool:
         """Whether the answers of ``model`` are kept."""
@@ -76,7 +78,8 @@ class Cache(Filter):
         super().__init__(inner)
         self._model = model
         self._responses = caching.responses
-        self._scope = caching.responses.open(model.name, model.version)
+        scope_of = caching.responses.scope if caching.goes_on else caching.responses.open
+        self._scope = scope_of(model.name, model.version)
         self._recorder = caching.recorder(model.name)
         # Only what is as urgent shares a call: nobody's turn may pass because another one would not wait for it.
         self._calls: dict[tuple[bytes, int, float | None], _Call] = {}
@@ -168,11 +171,13 @@ async def _wait(call: _Call, context: RequestContext) -> InferResponse:
         return replace(await call.flight.wait())
     finally:
         of_call, waited = call.context, time.perf_counter() - started
-        in_batch = min(of_call.batch_seconds, waited)
-        in_backend = waited - in_batch
+        in_admission = min(of_call.admission_seconds, waited)
+        in_batch = min(of_call.batch_seconds, waited - in_admission)
+        in_backend = waited - in_admission - in_batch
         if call.flight.landed:  # one that is under way has not measured its backend yet
             in_backend = min(of_call.backend_seconds, in_backend)
         context.served_by = of_call.served_by
+        context.admission_seconds += in_admission
         context.batch_seconds += in_batch
         context.backend_seconds += in_backend
         context.queue_seconds += min(of_call.queue_seconds, in_backend)

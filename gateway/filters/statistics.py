@@ -27,7 +27,7 @@ class Statistics(Filter):
         except BaseException:
             self._statistics.record_failure(time.perf_counter() - context.started)
             raise
-        queued = context.queue_seconds + context.batch_seconds
+        queued = context.queue_seconds + context.batch_seconds + context.admission_seconds
         if context.cached:
             self._statistics.record_cached(queued, time.perf_counter() - context.started)
             return response

@@ -13,8 +13,12 @@ from starlette.types import ASGIApp
 
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog
+from gateway.core.live_config import ConfigControl
+from gateway.core.mirror_tally import MirrorFindings
 from gateway.core.replicas import ReplicaControl
+from gateway.frontends.admin_config import config_routes
 from gateway.frontends.admin_replicas import replica_routes, told
+from gateway.frontends.admin_shadow import shadow_routes
 from gateway.frontends.server import Server
 
 
@@ -22,12 +26,15 @@ def admin_app(
     server: Server,
     backends: Mapping[str, Mapping[str, Any]],
     replicas: Mapping[str, ReplicaControl],
+    config: ConfigControl,
+    mirrored: MirrorFindings,
     doors: ASGIApp,
 ) -> Starlette:
     """Liveness, readiness (503 while not ready), the state of every backend, and the protocols' own operations.
 
     ``backends`` holds what is known of each from the configuration: kind and addresses; ``replicas`` those of them that
-    may be several servers. ``doors`` answers every other path, which is where loading and unloading models is.
+    may be several servers; ``config`` is the configuration in force; ``mirrored`` what shadows and comparisons found.
+    ``doors`` answers every other path, which is where loading and unloading models is.
     """
 
     async def live(_: Request) -> Response:
@@ -44,7 +51,10 @@ def admin_app(
         return {"models": _models_of(name, server.catalog), "replicas": found}
 
     routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/backends", list_backends)]
-    return Starlette(routes=[*routes, *replica_routes(replicas, server.authorization), Mount("/", doors)])
+    routes += replica_routes(replicas, server.authorization)
+    routes += config_routes(config, server.authorization)
+    routes += shadow_routes(mirrored, server.authorization)
+    return Starlette(routes=[*routes, Mount("/", doors)])
 
 
 def _models_of(backend: str, catalog: Catalog) -> dict[str, dict[str, Any]]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.core.errors import GatewayError, InvalidRequest, NotFound
+from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.replicas import ReplicaControl
-from gateway.frontends.authorization import Authorization, Caller
-from gateway.frontends.http_door import STATUS, lookup
+from gateway.frontends.authorization import Authorization
+from gateway.frontends.guarded import guarded
 
 _DRAIN_SECONDS = 30.0
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def replica_routes(replicas: Mapping[str, ReplicaControl], authorization: Authorization) -> list[BaseRoute]:
@@ -38,20 +36,9 @@ def replica_routes(replicas: Mapping[str, ReplicaControl], authorization: Author
         await backend.drain(request.path_params["address"], _seconds(request.query_params.get("timeout")))
         return JSONResponse(told(backend))
 
-    def guarded(endpoint: Endpoint) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            host = request.client.host if request.client else ""
-            try:
-                authorization.require_admin(Caller(host, request.headers.get("authorization", "")))
-                return await endpoint(request)
-            except GatewayError as error:
-                return JSONResponse({"error": error.message}, status_code=lookup(STATUS, error))
-
-        return answer
-
     return [
-        Route("/backends/{backend}/replicas/refresh", guarded(refresh), methods=["POST"]),
-        Route("/backends/{backend}/replicas/{address}/drain", guarded(drain), methods=["POST"]),
+        Route("/backends/{backend}/replicas/refresh", guarded(refresh, authorization), methods=["POST"]),
+        Route("/backends/{backend}/replicas/{address}/drain", guarded(drain, authorization), methods=["POST"]),
     ]
 
 

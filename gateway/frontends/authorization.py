@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 from dataclasses import dataclass, replace
 
-from gateway.core.errors import PermissionDenied, Unauthenticated
+from gateway.core.errors import PermissionDenied, Unauthenticated, Unsupported
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,14 +29,18 @@ class Caller:
 
 @dataclass(slots=True, frozen=True)
 class Authorization:
-    """The rule of one port: ``token`` (empty: none) lets its bearers in, ``loopback`` callers on this machine."""
+    """The rule of one port: ``token`` (empty: none) lets its bearers in, ``loopback`` callers on this machine.
+
+    A ``refusal`` is why the port has no administrative operations, for anybody.
+    """
 
     token: str = ""
     loopback: bool = False
+    refusal: str = ""
 
     def with_loopback(self) -> Authorization:
         """The rule of the admin port."""
-        return replace(self, loopback=True)
+        return replace(self, loopback=True, refusal="")
 
     def require_admin(self, caller: Caller) -> None:
         """Return when ``caller`` may use administrative operations.
@@ -44,7 +48,10 @@ class Authorization:
         Raises:
             Unauthenticated: a token would help, and none or a wrong one came.
             PermissionDenied: nothing would help on this port.
+            Unsupported: the port has no such operations.
         """
+        if self.refusal:
+            raise Unsupported(self.refusal)
         if self.loopback and caller.on_this_machine:
             return
         if not self.token:

@@ -81,7 +81,7 @@ class GRPCDoor:
                 self.server.rejected(error, call)
             raise
         finally:
-            report(context, call)
+            report(context, call, problem)
             if call.span is not None:
                 end_span(call.span, problem)
 

@@ -28,6 +28,7 @@ _CODES: dict[type[errors.GatewayError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Conflict: grpc.StatusCode.ABORTED,
     errors.Unsupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -112,9 +113,12 @@ def read_hints(request: RequestContext, metadata: Mapping[str, str], remaining: 
     Raises:
         InvalidRequest: a hint is malformed.
     """
+    request.headers = metadata
     request.backend = metadata.get(hints.BACKEND, "")
     if hints.CACHE_CONTROL in metadata:
         request.fresh = hints.wants_fresh(metadata[hints.CACHE_CONTROL])
+    if hints.COMPARE in metadata:
+        hints.ask_to_compare(request, metadata[hints.COMPARE])
     timeout = metadata.get(hints.TIMEOUT_MS)
     if timeout is not None:
         request.timeout = hints.parse_timeout(timeout)
@@ -136,11 +140,15 @@ def end_span(span: Span, error: BaseException | None) -> None:
     span.end(errors.outcome_of(error), problem if code in _OURS else "")
 
 
-def report(context: grpc.aio.ServicerContext, request: RequestContext) -> None:
-    """Send the measurements as trailing metadata."""
+def report(context: grpc.aio.ServicerContext, request: RequestContext, error: BaseException | None) -> None:
+    """Send the measurements as trailing metadata, and of an ``error`` when another try may go better."""
     trailing = [(hints.SERVER_TIMING, hints.server_timing(request))]
     if request.served_by:
         trailing.append((hints.SERVED_BY, request.served_by))
+    if request.compared:
+        trailing.append((hints.COMPARED, hints.compared(request.compared)))
+    if isinstance(error, errors.GatewayError) and error.retry_after is not None:
+        trailing.append((hints.RETRY_AFTER_MS, hints.retry_after_ms(error.retry_after)))
     context.set_trailing_metadata(tuple(trailing))
 
 

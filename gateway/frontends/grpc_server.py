@@ -30,16 +30,19 @@ _QUIET = 0.25
 
 
 class GRPCServer:
-    """The server of the gRPC port, with the chosen ``protocols``."""
+    """The server of the gRPC port, with the chosen ``protocols``.
 
-    def __init__(self, server: Server, protocols: Collection[str]) -> None:
+    With ``share_port``, other processes of this user may listen on it too.
+    """
+
+    def __init__(self, server: Server, protocols: Collection[str], *, share_port: bool = False) -> None:
         self._grpc = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", server.limits.body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_concurrent_streams", server.limits.streams),
                 # Two servers on one port would share its connections silently; a taken port must be an error.
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(share_port)),
                 # Clients may ping as often as they like to keep idle connections open.
                 ("grpc.http2.min_ping_interval_without_data_ms", 1000),
                 ("grpc.keepalive_permit_without_calls", 1),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 
+from gateway.core.compared import Compared
 from gateway.core.errors import InvalidRequest
 from gateway.core.messages import RequestContext
 
@@ -13,6 +15,9 @@ TIMEOUT_MS = "x-gateway-timeout-ms"
 SERVED_BY = "x-gateway-served-by"
 SERVER_TIMING = "server-timing"
 CACHE_CONTROL = "cache-control"
+COMPARE = "x-gateway-compare"
+COMPARED = "x-gateway-compared"
+RETRY_AFTER_MS = "retry-after-ms"
 _LONGEST_MS = 86_400_000  # a day: more is a mistake in the unit
 
 
@@ -43,3 +48,39 @@ def server_timing(context: RequestContext) -> str:
     """The ``Server-Timing`` value: the disjoint parts of the time so far, in milliseconds."""
     parts = context.parts(time.perf_counter() - context.started)
     return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in parts.items()])
+
+
+def retry_after(seconds: float) -> str:
+    """The ``Retry-After`` value of HTTP: whole seconds, and none is too few."""
+    return str(max(1, math.ceil(seconds)))
+
+
+def retry_after_ms(seconds: float) -> str:
+    """The same for gRPC, in whole milliseconds."""
+    return str(max(1, math.ceil(seconds * 1000)))
+
+
+def ask_to_compare(context: RequestContext, value: str) -> None:
+    """Obey an ``x-gateway-compare`` hint: an answer that was kept would have nobody to be compared with.
+
+    Raises:
+        InvalidRequest: neither 0 nor 1.
+    """
+    if value not in ("0", "1"):
+        raise InvalidRequest(f"{COMPARE}: 0 or 1 is expected, got {value[:40]!r}")
+    if value == "1":
+        context.compare = context.fresh = True
+
+
+def compared(parts: Iterable[Compared]) -> str:
+    """The ``x-gateway-compared`` value, in the form of ``Server-Timing``: milliseconds, largest difference, problem."""
+    return ", ".join([_compared(part) for part in parts])
+
+
+def _compared(part: Compared) -> str:
+    text = part.backend
+    if part.seconds is not None:
+        text += f";dur={part.seconds * 1000:.3f}"
+    if part.max_abs is not None:
+        text += f";diff={part.max_abs:.3g}"
+    return f"{text};problem={part.problem}" if part.problem else text

@@ -141,6 +141,8 @@ class HTTPApp:
             tail.append((b"server-timing", hints.server_timing(exchange.context).encode()))
             if exchange.context.served_by:
                 tail.append((b"x-gateway-served-by", exchange.context.served_by.encode()))
+            if exchange.context.compared:
+                tail.append((b"x-gateway-compared", hints.compared(exchange.context.compared).encode()))
         if self._server.lifecycle.draining:
             tail.append(_CLOSE)
         return tail

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.GatewayError], int] = {
     errors.NotFound: 404,
     errors.Unauthenticated: 401,
     errors.PermissionDenied: 403,
+    errors.RateLimited: 429,
     errors.Conflict: 409,
     errors.Unsupported: 501,
     errors.DeadlineExceeded: 504,
@@ -114,7 +115,7 @@ class HTTPDoor:
             InvalidRequest: a hint is malformed.
         """
         headers = exchange.headers
-        context = exchange.context = RequestContext(protocol)
+        context = exchange.context = RequestContext(protocol, headers=headers)
         CURRENT.set(context)
         # Nothing is wrong with a request whose trace context is: the tracer ignores what it cannot read.
         context.traceparent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -129,6 +130,8 @@ class HTTPDoor:
         context.backend = header_text(headers, b"x-gateway-backend") or ""
         if b"cache-control" in headers:
             context.fresh = hints.wants_fresh(headers[b"cache-control"].decode("latin-1"))
+        if b"x-gateway-compare" in headers:
+            hints.ask_to_compare(context, header_text(headers, b"x-gateway-compare") or "")
         return context
 
     def error_body(self, status: int, message: str, error: errors.GatewayError | None) -> bytes:  # noqa: ARG002
@@ -145,4 +148,7 @@ class HTTPDoor:
     def refuse(self, error: errors.GatewayError) -> Reply:
         """The answer to a request that failed with ``error``."""
         status = lookup(self.statuses, error)
-        return Reply(self.error_body(status, error.message, error), JSON, status)
+        headers = JSON
+        if error.retry_after is not None:
+            headers = [*JSON, (b"retry-after", hints.retry_after(error.retry_after).encode())]
+        return Reply(self.error_body(status, error.message, error), headers, status)

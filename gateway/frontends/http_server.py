@@ -27,14 +27,22 @@ _HANDSHAKE = 0.2
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # The application decides what a signal means; see gateway.app.
+        # The application decides what a signal means; see gateway.serve.
         yield
 
 
 class HTTPServer:
-    """An ASGI application on one port."""
+    """An ASGI application on one port; with ``share_port``, other processes of this user may listen on it too."""
 
-    def __init__(self, app: Any, *, drain_timeout: float, limits: Limits, keep_alive: float = _KEEP_ALIVE) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        drain_timeout: float,
+        limits: Limits,
+        keep_alive: float = _KEEP_ALIVE,
+        share_port: bool = False,
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", partial(GatewayHTTPProtocol, limits=limits)),
@@ -51,6 +59,7 @@ class HTTPServer:
         )
         self._uvicorn = _Uvicorn(config)
         self._limits = limits
+        self._share_port = share_port
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -63,6 +72,8 @@ class HTTPServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._share_port:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Connections inherit it: one whose client does not take its answer is given up like one that sends none.
         patience = round(self._limits.body_seconds * 1000)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)

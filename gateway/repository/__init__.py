@@ -1,6 +1,7 @@
 """The models of the store and of the backends, and which of them this gateway serves."""
 
+from gateway.repository.checks import check_stored
+from gateway.repository.fixed import FixedRepository
 from gateway.repository.repository import ModelRepository
-from gateway.repository.stored import check_labels
 
-__all__ = ["ModelRepository", "check_labels"]
+__all__ = ["FixedRepository", "ModelRepository", "check_stored"]

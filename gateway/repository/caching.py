@@ -13,5 +13,4 @@ def caching(settings: CacheConfig | None, metrics: CacheMetrics) -> Caching | No
     if settings is None:
         return None
     responses = ResponseCache(settings.bytes, settings.ttl)
-    metrics.watch(responses)
     return Caching(responses, metrics.of, None if settings.models is None else frozenset(settings.models))

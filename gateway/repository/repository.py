@@ -12,15 +12,18 @@ import structlog
 
 from gateway.backends.embedded import EmbeddedBackend
 from gateway.backends.health import HealthChecker
+from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, ModelNotFound, Unavailable, Unsupported
 from gateway.core.repository import ModelEntry, ModelState
+from gateway.filters.mirror import Mirroring
+from gateway.repository.checks import check_stored
 from gateway.repository.learned import LearnedModels
 from gateway.repository.memory import give_back_memory
 from gateway.repository.serving import Serving, problems
-from gateway.repository.stored import StoredModels, check_labels
+from gateway.repository.stored import StoredModels
 from gateway.telemetry.metrics import GatewayMetrics
 from model_store.errors import ModelMissing, StoreError
 
@@ -56,6 +59,11 @@ class ModelRepository:
         self._changing: dict[str, ModelState] = {}
         self._unloaded: set[str] = set()
 
+    @property
+    def mirroring(self) -> Mirroring:
+        """Shadows and comparisons: what is under way, and what was found."""
+        return self._serving.mirroring
+
     def open(self) -> None:
         """Serve every configured model of the store; embedded engines load here.
 
@@ -68,7 +76,7 @@ class ModelRepository:
             raise ModelMissing(
                 f"the model store {self._settings.model_store} is empty; build a model: model-store build NAME"
             )
-        check_labels(self._settings, self._stored.store)
+        check_stored(self._settings, self._stored.store)
         for stored in models:
             name, version = stored.manifest.name, stored.manifest.version
             self._from_store.add(name)
@@ -77,6 +85,25 @@ class ModelRepository:
                 if isinstance(embedded, EmbeddedBackend):
                     embedded.open(name, version)
             self._serving.add(self._stored.served(stored))
+
+    def check(self, settings: GatewayConfig) -> None:
+        """Return when ``settings`` fit the models of the store; reads files.
+
+        Raises:
+            ConfigError: they do not; names the key.
+        """
+        try:
+            check_stored(settings, self._stored.store)
+        except StoreError as error:
+            raise ConfigError(f"models: {error}") from None
+
+    def reconfigure(self, settings: GatewayConfig) -> None:
+        """Obey ``settings`` from now on, which differ from those before in what may change at run time, and fit."""
+        labels_changed = settings.labels != self._settings.labels
+        self._serving.reconfigure(settings)
+        self._settings = settings
+        if labels_changed:  # else those that a client set stay
+            self._catalog.set_labels(settings.labels)
 
     async def learn(self) -> None:
         """Serve the models that only their backends know, as soon as those can be asked, and as they change."""

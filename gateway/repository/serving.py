@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.backends.health import HealthChecker
+from gateway.batching import batch_limits
 from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint, Load
 from gateway.core.capabilities import Capabilities
 from gateway.core.catalog import Catalog, ServedModel
 from gateway.core.circuit import BreakerPolicy, Circuit
 from gateway.core.errors import Unavailable
+from gateway.filters.cache import Caching
+from gateway.filters.policies import Candidate
 from gateway.repository.caching import caching
-from gateway.stack import with_stack
+from gateway.repository.shadowing import mirroring
+from gateway.stack import candidate, with_stack
 from gateway.telemetry.metrics import GatewayMetrics
 
 
@@ -38,6 +42,9 @@ class Serving:
         self._settings = settings
         self._idle_timeout = idle_timeout
         self._caching = caching(settings.cache, metrics.cache)
+        self.mirroring = mirroring(catalog, metrics.shadow)
+        self._watch_cache()
+        self._candidates: dict[tuple[str, str], list[Candidate]] = {}  # by name and version
         self._loads = {name: Load() for name in backends}
         self._breaker = BreakerPolicy(**settings.balancing.breaker.model_dump())
         self._capabilities: dict[str, Capabilities] = {}
@@ -54,12 +61,40 @@ class Serving:
             model = replace(model, statistics=known.statistics, in_flight=known.in_flight)
         for endpoint in model.endpoints:
             endpoint.refusal = self._backends[endpoint.backend].capabilities.refusal(model.signature)
+            endpoint.circuit.adopt(self._breaker)  # it may have been made before that changed
         self._metrics.know(model.name)
-        self.catalog.add(with_stack(model, self._backends, self._metrics, self._settings, self._caching))
+        candidates = [self._candidate(model, endpoint, self._settings) for endpoint in model.endpoints]
+        self._candidates[model.name, model.version] = candidates
+        self.catalog.add(self._with_stack(model, candidates, self._settings, self._caching))
+
+    def reconfigure(self, settings: GatewayConfig) -> None:
+        """Serve every model by ``settings`` from now on; requests under way end in the stack that they began in.
+
+        Statistics and endpoints stay as they are, and so do the answers that are kept, the queues and the lanes
+        wherever their settings do.
+        """
+        cache = self._caching
+        if settings.cache != self._settings.cache:
+            cache = caching(settings.cache, self._metrics.cache)
+        going_on = None if cache is None else replace(cache, goes_on=True)
+        candidates = {(model.name, model.version): self._kept_or_new(model, settings) for model in self.catalog}
+        models = [
+            self._with_stack(model.without_stack(), candidates[model.name, model.version], settings, going_on)
+            for model in self.catalog
+        ]
+        # All is built: nothing can fail from here on, and no request comes between.
+        self._settings, self._caching, self._candidates = settings, cache, candidates
+        self._watch_cache()
+        self._breaker = BreakerPolicy(**settings.balancing.breaker.model_dump())
+        for model in models:
+            self.catalog.add(model)
+            for endpoint in model.endpoints:
+                endpoint.circuit.adopt(self._breaker)
 
     def remove(self, name: str, version: str = "") -> None:
         """Serve ``version`` of ``name`` no more, without ``version`` none of them, and forget what they answered."""
         self.catalog.remove(name, version)
+        self._candidates = {key: kept for key, kept in self._candidates.items() if self.catalog.find(*key) is not None}
         if self._caching is not None:
             self._caching.responses.close(name, version)
 
@@ -88,6 +123,27 @@ class Serving:
                 await asyncio.gather(*(model.in_flight.idle() for model in models))
         except TimeoutError:
             return
+
+    def _with_stack(
+        self, model: ServedModel, candidates: Sequence[Candidate], settings: GatewayConfig, cache: Caching | None
+    ) -> ServedModel:
+        return with_stack(model, candidates, self._backends, self._metrics, settings, cache, self.mirroring)
+
+    def _watch_cache(self) -> None:
+        self._metrics.cache.watch(None if self._caching is None else self._caching.responses)
+
+    def _candidate(self, model: ServedModel, endpoint: Endpoint, settings: GatewayConfig) -> Candidate:
+        return candidate(model, endpoint, self._backends[endpoint.backend], self._metrics, settings)
+
+    def _kept_or_new(self, model: ServedModel, settings: GatewayConfig) -> list[Candidate]:
+        """The ways to the endpoints of ``model``; what a queue has learned is lost only if it gets other bounds."""
+        return [
+            kept
+            if batch_limits(settings, endpoint.backend, model.name)
+            == batch_limits(self._settings, endpoint.backend, model.name)
+            else self._candidate(model, endpoint, settings)
+            for endpoint, kept in zip(model.endpoints, self._candidates[model.name, model.version], strict=True)
+        ]
 
     def note_capabilities(self) -> None:
         """Hold the models against what backends have told of themselves since the last time."""

@@ -8,8 +8,9 @@ from concurrent.futures import Executor
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
 from gateway.core.catalog import ServedModel
-from gateway.preparation import classification, preparation, taken
+from gateway.preparation import classification, padding, preparation, taken
 from gateway.repository.serving import Serving
+from gateway.repository.shadowing import allowed_between_servers
 from model_store.store import ModelStore, StoredModel
 
 
@@ -102,4 +103,6 @@ class StoredModels:
             takes=taken(stored),
             prepare=preparation(stored, self._preparing),
             classify=classification(stored),
+            padding=padding(stored),
+            allowed=allowed_between_servers(manifest.tolerance),
         )

@@ -16,10 +16,12 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from gateway.config.file import ConfigError, load_config
+from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
+from gateway.reload.file import ConfigFile
 from gateway.runtime.console import complain, messages, results
 from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.follow import Following
 from gateway.runtime.stale import clear_stale
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 from gateway.runtime.tables import servers, status_table
@@ -67,15 +69,21 @@ def up(
     Every server is ready once it has answered a real inference of every model.
     One that dies is started again. A second Ctrl-C skips the drain.
     """
+    file = ConfigFile(config)
+
+    def read() -> GatewayConfig:
+        return select_backends(file.load(), backends)
+
     try:
-        settings = select_backends(load_config(config), backends)
+        settings = read()
     except ConfigError as error:
         complain(str(error))
         raise typer.Exit(2) from None
     run = RunDirectory(run_dir)
     try:
         run.create()
-        start = run_processes if runtime == "process" else _docker_runtime(images)
+        following = Following(file, read, settings)
+        start = partial(run_processes, following=following) if runtime == "process" else _docker_runtime(images)
         with run.lock():
             run_stack(run, lambda: start(settings, run))
     except RuntimeFailure as failure:

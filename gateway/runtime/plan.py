@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
-from gateway.repository import check_labels
+from gateway.repository import check_stored
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
 from gateway.runtime.launchers.context import LaunchContext
@@ -57,15 +57,16 @@ def make_context(config: GatewayConfig, run: RunDirectory, *, elsewhere: bool = 
     """What every launcher needs to know; ``config`` has its ports resolved, ``elsewhere`` is as in LaunchContext.
 
     Raises:
-        RuntimeFailure: a model is not built or damaged, or a label stands for no served version.
+        RuntimeFailure: a model is not built or damaged, or a label or the routing names what is not served.
     """
     config = _absolute(config, run)
     try:
         models = _models(config)
-        check_labels(config, ModelStore(config.model_store))
+        config = _routed(config, models)
+        check_stored(config, ModelStore(config.model_store))
     except (StoreError, ConfigError) as error:
         raise RuntimeFailure(str(error)) from None
-    return LaunchContext(_routed(config, models), run, models, elsewhere)
+    return LaunchContext(config, run, models, elsewhere)
 
 
 def launch_backend(name: str, context: LaunchContext) -> Launch | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from gateway.client import ClientError
 from gateway.config.file import ConfigError, load_config
 from gateway.config.settings import GatewayConfig
+from gateway.runtime.console import complain
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory, supervisor_alive
 
 RunningOption = Annotated[
@@ -38,3 +42,21 @@ def admin_address(settings: GatewayConfig) -> str:
     if settings.admin is None:
         raise ConfigError("admin: switched off in this configuration, and this command needs it")
     return f"{settings.admin.host}:{settings.admin.port}"
+
+
+def ask_running(config: Path | None, question: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
+    """The answer to ``question``, which is given the address of the running gateway's admin port.
+
+    Raises:
+        typer.Exit: there is none; it has been said why.
+    """
+    try:
+        address = admin_address(running_config(config))
+    except ConfigError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
+    try:
+        return asyncio.run(question(address))
+    except ClientError as error:
+        complain(str(error))
+        raise typer.Exit(1) from None

@@ -12,6 +12,7 @@ from gateway.config.settings import GatewayConfig
 from gateway.runtime.child import Child
 from gateway.runtime.console import messages, results
 from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.follow import Following
 from gateway.runtime.launchers.front import CONFIG_FILE
 from gateway.runtime.plan import Plan, make_plan
 from gateway.runtime.progress import Progress
@@ -40,15 +41,15 @@ def run_stack(run: RunDirectory, start: Callable[[], Coroutine[Any, Any, None]])
         run.remove_state()
 
 
-async def run_processes(config: GatewayConfig, run: RunDirectory) -> None:
+async def run_processes(config: GatewayConfig, run: RunDirectory, following: Following) -> None:
     """Run what ``config`` asks for as local processes until a signal; raises as ``run_plan`` and ``make_plan``."""
-    await run_plan(make_plan(config, run), run)
+    await run_plan(make_plan(config, run), run, following)
 
 
-async def run_plan(plan: Plan, run: RunDirectory) -> None:
+async def run_plan(plan: Plan, run: RunDirectory, following: Following | None = None) -> None:
     """Run the servers of ``plan`` as local processes until a signal, and say on the way what happens.
 
-    The logs of the run before are set aside.
+    The logs of the run before are set aside. ``following`` hands on what changes in the configuration.
 
     Raises:
         RuntimeFailure: a server did not start.
@@ -63,9 +64,12 @@ async def run_plan(plan: Plan, run: RunDirectory) -> None:
         "models": list(plan.models),
     }
     progress = Progress(messages())
+    changes = following and asyncio.create_task(following.follow(run.path / CONFIG_FILE, progress.news))
     try:
         await supervise(Supervisor(gateway, backends, run, progress.news, about), progress, plan.example)
     finally:
+        if changes:
+            changes.cancel()
         reaper.close()
 
 

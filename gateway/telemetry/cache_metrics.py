@@ -38,11 +38,11 @@ class CacheMetrics:
         self._entries = Gauge("gateway_cache_entries", "Answers that are kept.", registry=registry)
         self._evictions = Counter("gateway_cache_evictions", "Answers pushed out by newer ones.", registry=registry)
 
-    def watch(self, responses: ResponseCache) -> None:
-        """Tell how full ``responses`` is, whenever somebody asks."""
-        self._limit.set(responses.limit)
-        self._bytes.set_function(lambda: responses.nbytes)
-        self._entries.set_function(lambda: len(responses))
+    def watch(self, responses: ResponseCache | None) -> None:
+        """Tell how full ``responses`` is, whenever somebody asks, in place of another one before; None: no cache."""
+        self._limit.set(0 if responses is None else responses.limit)
+        self._bytes.set_function(lambda: 0 if responses is None else responses.nbytes)
+        self._entries.set_function(lambda: 0 if responses is None else len(responses))
 
     def of(self, model: str) -> ModelCacheMetrics:
         """The recorder of the cache of ``model``, from now on with series of its own."""

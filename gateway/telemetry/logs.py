@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 import structlog
 
 from gateway.core.current import CURRENT
 from gateway.core.log_settings import LogSettings
+from gateway.telemetry.log_flood import LogFlood
 
 
 class ProcessLogs(logging.Filter):
@@ -69,21 +71,26 @@ def name_request(
     return event
 
 
-def configure_logging() -> None:
-    """Set up structlog for this process, and bring the libraries' warnings into the same stream."""
+def configure_logging(worker: int | None = None) -> None:
+    """Set up structlog for this process, and bring the libraries' warnings into the same stream.
+
+    Every line of a ``worker``, one of several, has its number.
+    """
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.insert(0, partial(_name_worker, worker))
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[LOGS.drop_silent, *shared, renderer],
+        processors=[LOGS.drop_silent, LogFlood(), *shared, renderer],
         # Loggers are cached, so that a level of theirs could not change: the first processor does it.
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -93,3 +100,13 @@ def configure_logging() -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     handler.addFilter(LOGS)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _name_worker(
+    worker: int,
+    logger: object,  # noqa: ARG001
+    method: str,  # noqa: ARG001
+    event: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    event["worker"] = worker
+    return event

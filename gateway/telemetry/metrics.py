@@ -17,10 +17,13 @@ from prometheus_client.process_collector import ProcessCollector
 from gateway import __version__
 from gateway.core.catalog import Catalog
 from gateway.core.replicas import ReplicaControl, ReplicaState
+from gateway.telemetry.admission_metrics import AdmissionMetrics
 from gateway.telemetry.cache_metrics import CacheMetrics
 from gateway.telemetry.histogram import Histogram, Series
 from gateway.telemetry.queue_metrics import SLOW_BUCKETS, QueueMetrics
 from gateway.telemetry.retry_metrics import RetryMetrics
+from gateway.telemetry.routing_metrics import RoutingMetrics
+from gateway.telemetry.shadow_metrics import ShadowMetrics
 
 # gRPC's latency buckets (proposal A66), trimmed to 10 µs … 10 s.
 BUCKETS = (
@@ -110,7 +113,10 @@ class GatewayMetrics:
             self._rejected.labels(reason)
         self.queues = QueueMetrics(self.registry)
         self.retries = RetryMetrics(self.registry)
+        self.routing = RoutingMetrics(self.registry)
         self.cache = CacheMetrics(self.registry)
+        self.admission = AdmissionMetrics(self.registry)
+        self.shadow = ShadowMetrics(self.registry, BUCKETS)
         self._attempts = {name: AttemptMetrics(name, attempt_duration, in_flight) for name in backends}
         # By label values; resolving a series costs more than observing on it.
         self._requests: dict[tuple[str, str, str, str], tuple[Series, Series]] = {}

@@ -62,6 +62,9 @@ class LaneMetrics:
     def capacity(self) -> int:
         return sum(queue.capacity for queue in self._queues)
 
+    def fullness(self) -> float:
+        return max((queue.depth / queue.capacity for queue in self._queues), default=0.0)
+
     def lanes(self) -> int:
         return sum(queue.lane_count for queue in self._queues)
 
@@ -86,6 +89,12 @@ class QueueMetrics:
         self._limit = Gauge(
             "gateway_queue_limit", "How many may wait; more are refused.", ["backend"], registry=registry
         )
+        self._fullness = Gauge(
+            "gateway_queue_fullness",
+            "Share of the places that are taken, in the fullest of a backend's queues: each model has its own.",
+            ["backend"],
+            registry=registry,
+        )
         self._lane_count = Gauge(
             "gateway_batch_lanes",
             "Calls that may be under way to a backend at once, over all models; what is more waits and is batched.",
@@ -98,6 +107,7 @@ class QueueMetrics:
         """Tell the state of ``queue``, and how long requests wait in it, from now on."""
         self._limit.labels(backend).set(queue.capacity)
         self._depth.labels(backend).set_function(lambda: queue.depth)
+        self._fullness.labels(backend).set_function(lambda: queue.depth / queue.capacity)
         queue.tell_waits(self._wait.series(backend).observe)
 
     def lanes(self, backend: str) -> LaneMetrics:
@@ -109,5 +119,6 @@ class QueueMetrics:
         )
         self._limit.labels(backend).set_function(metrics.capacity)
         self._depth.labels(backend).set_function(metrics.depth)
+        self._fullness.labels(backend).set_function(metrics.fullness)
         self._lane_count.labels(backend).set_function(metrics.lanes)
         return metrics

@@ -81,6 +81,15 @@ class Processor:
                 texts.append(decode_text(element))
         return self.from_texts(texts)
 
+    def fills(self) -> tuple[dict[str, int], bool]:
+        """As ``TextEncoder.fills``; nothing fills up the inputs of a model that takes no texts.
+
+        Raises:
+            MissingPackage: the package of the tokenizer is not installed.
+            CorruptArtifact: the tokenizer is missing or damaged.
+        """
+        return self._encoder.fills() if self.takes == "texts" else ({}, False)
+
     def top_classes(self, outputs: Mapping[str, Array]) -> list[list[Class]]:
         """The most probable classes of each row, best first; empty for a model that is no classifier."""
         steps = self._model.manifest.postprocessing

@@ -63,6 +63,19 @@ class TextEncoder:
         self._tokenizer.enable_padding(**(self._tokenizer.padding or {}) | padding)
         self._tokenizer.enable_truncation(**(self._tokenizer.truncation or {}) | truncation)
         self._step = step
+        self._pad_id: int = pad_id
+
+    def fills(self) -> tuple[dict[str, int], bool]:
+        """What fills up a short row of each input that is told by a mask what to leave out, and whether on the left.
+
+        Nothing fills up where there is no mask, or all rows have the same length anyhow.
+        """
+        step, padding = self._step, self._tokenizer.padding or {}
+        left = padding["direction"] == "left"
+        if step.mask is None or step.padding != "longest":
+            return {}, left
+        types = {} if step.types is None else {step.types: padding["pad_type_id"]}
+        return {step.ids: self._pad_id, step.mask: 0} | types, left
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Array]:
         """The model's inputs for ``texts``, each of shape [texts, tokens].

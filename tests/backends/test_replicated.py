@@ -128,17 +128,14 @@ async def test_a_replica_that_left_dns_answers_what_it_has_and_gets_nothing_new(
 
 @BOTH
 @looped
-async def test_a_killed_replica_fails_what_is_in_flight_on_it_and_nothing_else(protocol):
+async def test_a_killed_replica_costs_no_request(protocol):
     async with replicated(protocol, "1") as (backend, (killed, _other), _):
-        outcomes = []
+        answered = []
 
         async def client():
-            while len(outcomes) < 400:
-                try:
-                    await ask(backend)
-                    outcomes.append(None)
-                except ConnectionLost as error:
-                    outcomes.append(error)
+            while len(answered) < 400:
+                await ask(backend)
+                answered.append(None)
 
         clients = asyncio.gather(*(client() for _ in range(8)))  # at most half of them wait for the one that is killed
         await until(lambda: killed.served > 50)
@@ -146,8 +143,54 @@ async def test_a_killed_replica_fails_what_is_in_flight_on_it_and_nothing_else(p
         await until(lambda: killed.in_flight)
         await killed.kill()
         await clients
-        assert 1 <= len([outcome for outcome in outcomes if outcome]) <= 4
         assert states(backend)[killed.address] is DOWN
+
+
+@BOTH
+@looped
+async def test_what_may_not_run_twice_is_lost_with_its_connection(protocol):
+    async with replicated(protocol, "1") as (backend, servers, _):
+        held = [
+            asyncio.ensure_future(backend(request("m", version="1", parameters={"sequence_id": 7}))) for _ in servers
+        ]
+        killed = servers[0]
+        killed.gate.clear()
+        await until(lambda: killed.in_flight)
+        await killed.kill()
+        outcomes = await asyncio.gather(*held, return_exceptions=True)
+        assert sum(isinstance(outcome, ConnectionLost) for outcome in outcomes) == 1
+
+
+@BOTH
+@looped
+async def test_a_request_that_kills_two_replicas_gets_no_third(protocol):
+    async with replicated(protocol, "1", count=3) as (backend, servers, _):
+        for server in servers:
+            server.gate.clear()
+        asked, alive = asyncio.ensure_future(ask(backend)), set(servers)
+        for _ in range(2):
+            await until(lambda: any(server.in_flight for server in alive))
+            (holding,) = (server for server in alive if server.in_flight)
+            alive.remove(holding)
+            await holding.kill()
+        with pytest.raises(ConnectionLost):
+            await asked
+        assert [server.in_flight for server in alive] == [0]
+        holding.gate.set()
+
+
+@BOTH
+@looped
+async def test_the_budget_bounds_what_goes_to_another_replica(protocol):
+    async with replicated(protocol, "1") as (backend, (killed, other), _):
+        killed.gate.clear()
+        held = asking(backend, 400)  # half of them wait for the one that is killed; 180 retries are there
+        await until(lambda: killed.in_flight == 200 and other.served == 200)
+        await killed.kill()
+        outcomes = await asyncio.gather(*held, return_exceptions=True)
+        lost = [outcome for outcome in outcomes if isinstance(outcome, ConnectionLost)]
+        assert 0 < len(lost) <= 200 - 180
+        assert other.served == 400 - len(lost)
 
 
 @BOTH

@@ -112,6 +112,21 @@ def test_attempts_of_another_state_change_nothing():
     assert subject.state(2.0) is CLOSED
 
 
+def test_another_policy_leaves_the_state_and_counts_anew():
+    subject = circuit(BreakerPolicy(failures=2))
+    fail(subject, 0.0)
+    subject.adopt(BreakerPolicy(failures=2))
+    assert fail(subject, 0.0)  # the same one: the first failure counts
+    subject.adopt(BreakerPolicy(failures=3))
+    assert [subject.state(now) for now in (0.9, 1.0)] == [OPEN, HALF_OPEN]
+    assert succeed(subject, 1.0)
+    assert [fail(subject, 1.0) for _ in range(3)] == [False, False, True]
+    subject = circuit(BreakerPolicy(failures=2))
+    fail(subject, 0.0)
+    subject.adopt(BreakerPolicy(failures=2, success_rate=0.5))
+    assert not fail(subject, 0.0)
+
+
 def test_failures_before_it_opened_are_forgotten_when_it_closes():
     subject = circuit(BreakerPolicy(failures=5, success_rate=0.8, min_requests=5, backoff=(1, 1)))
     for _ in range(5):

@@ -14,6 +14,7 @@ from gateway.core.errors import (
     Overloaded,
     RequestRefused,
 )
+from gateway.filters.policies import Cheapest, least_loaded
 
 CLOSED, HALF_OPEN, OPEN = CircuitState
 POLICY = BreakerPolicy()
@@ -212,7 +213,7 @@ def test_a_suspect_is_avoided_until_its_next_check():
 def test_a_suspect_is_better_than_one_whose_circuit_is_open():
     async def run():
         suspect, broken = PlayedServer("suspect", 0), PlayedServer("broken", 0, policy=POLICY)
-        balance = balanced(suspect, broken, policy="least_loaded")
+        balance = balanced(suspect, broken, policy=Cheapest(least_loaded, 10))
         await opened(broken, balance)
         suspect.endpoint.suspect = True
         return {(await ask(balance))[0] for _ in range(4)}

@@ -8,6 +8,7 @@ from support.played_servers import PlayedServer, ask, balanced, load, now, opene
 from support.virtual_time import run_virtual
 
 from gateway.core.circuit import BreakerPolicy, CircuitState
+from gateway.filters.policies import Cheapest, peak_ewma
 
 CLOSED, HALF_OPEN, OPEN = CircuitState
 POLICY = BreakerPolicy()
@@ -17,7 +18,7 @@ POLICY = BreakerPolicy()
 def test_the_share_of_one_that_comes_back_grows(slow_start, expected):
     async def run():
         steady, back = PlayedServer("steady", 0.05), PlayedServer("back", 0.05)
-        balance = balanced(steady, back, slow_start=slow_start)
+        balance = balanced(steady, back, policy=Cheapest(peak_ewma, slow_start))
         await load(balance, 64, 2)
         back.endpoint.mark_down("gone")
         assert share((await load(balance, 64, 2))[0], "back") == 0

@@ -14,6 +14,7 @@ from support.virtual_time import run_virtual
 from gateway.core.capabilities import EVERYTHING
 from gateway.core.errors import BackendError, ConnectFailed, Overloaded, PayloadTooLarge, QueueTimeout, Unsupported
 from gateway.core.messages import RequestContext
+from gateway.core.padding import Padding
 from gateway.filters.batch import Batch, BatchLimits
 
 
@@ -57,11 +58,11 @@ class Recorder:
         self.waits.append(seconds)
 
 
-def batch(server, *, rows=64, nbytes=10**6, queue=1000, lanes=(1, 1), recorder=None):
+def batch(server, *, rows=64, nbytes=10**6, queue=1000, lanes=(1, 1), recorder=None, padding=None):
     least, most = lanes
     limits = BatchLimits(rows=rows, nbytes=nbytes, queue=queue, least_lanes=least, most_lanes=most)
     clock = asyncio.get_running_loop().time
-    filtered = Batch(server, server, limits, recorder or Recorder(), clock)
+    filtered = Batch(server, server, limits, recorder or Recorder(), padding=padding, clock=clock)
     filtered._size.limit = lambda now: rows  # the sizes have tests of their own
     return filtered
 
@@ -95,6 +96,20 @@ def test_a_request_on_its_own_goes_at_once_as_it_is():
         assert asked.context.batch_seconds == 0
 
     run_virtual(run())
+
+
+def test_rows_of_several_lengths_go_together_where_the_model_allows_it():
+    def long(length):
+        return request(array=np.full((1, length), length, np.float32), context=RequestContext("test"))
+
+    async def run(padding):
+        server = Server()
+        tasks = await sent(batch(server, padding=padding), long(1), long(97), long(128), long(129))
+        assert [values(await task) for task in tasks] == [[1], [97], [128], [129]]
+        return server.calls
+
+    assert run_virtual(run(Padding({"x": 0}))) == [[1], [97, 128], [129]]
+    assert run_virtual(run(None)) == [[1], [97], [128], [129]]
 
 
 def test_what_finds_the_lane_busy_goes_together():

@@ -24,8 +24,9 @@ from gateway.core.errors import (
     Unavailable,
     Unsupported,
 )
-from gateway.filters.balance import Balance, Candidate
+from gateway.filters.balance import Balance
 from gateway.filters.breaker import Breaker
+from gateway.filters.policies import Candidate, Cheapest, peak_ewma
 
 CLOSED, HALF_OPEN, OPEN = CircuitState
 
@@ -131,7 +132,7 @@ def test_what_many_requests_share_counts_once(endpoint):
         async def batch(_):
             return await shared
 
-        balance = Balance("m", [Candidate(endpoint, Carrier(), batch)])
+        balance = Balance("m", [Candidate(endpoint, Carrier(), batch)], Cheapest(peak_ewma, 10))
         return await asyncio.gather(*[balance(request()) for _ in range(64)], return_exceptions=True)
 
     assert {type(answer) for answer in run_virtual(run())} == {BackendError}

@@ -1,6 +1,7 @@
 """The response cache around a recording service; time is virtual."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,6 +215,17 @@ def test_a_model_loaded_anew_gives_no_old_answers():
     call(setup.cache, asked())  # one that was on its way already
     assert setup.recorder.results == ["miss"] * 3
     assert len(setup.caching.responses) == 1
+
+
+def test_a_new_stack_for_the_same_loading_goes_on_with_what_is_kept():
+    setup = Setup(Recording())
+    call(setup.cache, asked())
+    new = Cache(setup.inner, setup.model, replace(setup.caching, goes_on=True))
+    call(new, asked())
+    assert setup.recorder.results == ["miss", "hit"]
+    setup.caching.responses.close("m")
+    call(Cache(setup.inner, setup.model, replace(setup.caching, goes_on=True)), asked())
+    assert setup.recorder.results == ["miss", "hit", "miss"]
 
 
 def test_an_answer_from_before_the_loading_is_not_kept_after_it():

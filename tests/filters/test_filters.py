@@ -114,7 +114,7 @@ def test_an_expired_request_is_not_sent():
 
 def test_route_finds_the_models_stack_and_checks_the_version():
     inner = Recording()
-    route = Route(Catalog([ServedModel("m", "1", "", SIGNATURE, 8, (), (), service=inner)]))
+    route = Route(Catalog([ServedModel("m", "1", "", SIGNATURE, 8, (), (), service=inner)]), {}, None)
     call(route, request())
     call(route, request(version="1"))
     assert len(inner.requests) == 2

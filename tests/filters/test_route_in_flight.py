@@ -21,7 +21,7 @@ def test_a_request_is_in_flight_until_it_is_over_however_it_ends(answer):
             return await inner(message)
 
         model = ServedModel("m", "1", "", Signature((), ()), 0, (), (), service=service)
-        asking = asyncio.create_task(Route(Catalog([model]))(request()))
+        asking = asyncio.create_task(Route(Catalog([model]), {}, None)(request()))
         await entered.wait()
         idle = asyncio.create_task(model.in_flight.idle())
         await asyncio.sleep(0)

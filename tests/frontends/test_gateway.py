@@ -274,7 +274,7 @@ BAD_HTTP = [
     ("POST", "/v2/models/nope/infer", GOOD, {}, 404, "unknown model 'nope'"),
     ("POST", "/v2/models/double/versions/9/infer", GOOD, {}, 404, "no version '9'"),
     ("POST", "/v2/models/a%2Fb/infer", GOOD, {}, 404, "unknown model 'a/b'"),
-    ("POST", DOUBLE, GOOD, {"x-gateway-backend": "nope"}, 404, "no backend 'nope'"),
+    ("POST", DOUBLE, GOOD, {"x-gateway-backend": "nope"}, 400, "no backend 'nope'"),
     ("POST", DOUBLE, GOOD, {"x-gateway-timeout-ms": "soon"}, 400, "x-gateway-timeout-ms"),
     ("POST", DOUBLE, GOOD, {"x-gateway-timeout-ms": "-1"}, 400, "x-gateway-timeout-ms"),
     ("POST", DOUBLE, GOOD, {"Inference-Header-Content-Length": "-5"}, 400, "Inference-Header-Content-Length"),
@@ -382,7 +382,7 @@ def test_bad_grpc_gets_the_right_code(rpc, stack):
         (
             _infer_message(raw_input_contents=[b"\0" * 8]).SerializeToString(),
             (("x-gateway-backend", "nope"),),
-            "NOT_FOUND",
+            "INVALID_ARGUMENT",
             "no backend 'nope'",
         ),
     ]

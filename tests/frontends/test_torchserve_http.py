@@ -265,7 +265,7 @@ def test_all_paths_of_an_inference(predict, path):
          "BadRequestException", "boundary"),
         ("POST", "/predictions/double", b"[[1, 2]]", {"Inference-Header-Content-Length": "-1"}, 400,
          "BadRequestException", "Inference-Header-Content-Length"),
-        ("POST", "/predictions/double", b"[[1, 2]]", {"x-gateway-backend": "b"}, 404, "ResourceNotFoundException",
+        ("POST", "/predictions/double", b"[[1, 2]]", {"x-gateway-backend": "b"}, 400, "BadRequestException",
          "no backend"),
         ("POST", "/invocations", b"[[1, 2]]", {}, 400, "BadRequestException", "model_name"),
         ("POST", "/models", b"", {}, 400, "BadRequestException", "url: it is required"),

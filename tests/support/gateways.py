@@ -28,9 +28,9 @@ def settings(store, backends, **changes):
 
 
 @contextlib.asynccontextmanager
-async def running(configuration):
-    """The app and its addresses (``host:port`` by listener), while it serves."""
-    app = App(configuration)
+async def running(configuration, file=None):
+    """The app and its addresses (``host:port`` by listener), while it serves; ``file`` may change what it obeys."""
+    app = App(configuration, file)
     ready = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(app.run(ready.set_result))
     await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)

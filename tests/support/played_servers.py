@@ -9,8 +9,9 @@ from gateway.core.capabilities import EVERYTHING
 from gateway.core.circuit import BreakerPolicy, Circuit
 from gateway.core.errors import AttemptTimeout, BackendError, GatewayError, outcome_of
 from gateway.core.messages import RequestContext
-from gateway.filters.balance import Balance, Candidate
+from gateway.filters.balance import Balance
 from gateway.filters.breaker import Breaker
+from gateway.filters.policies import Candidate, Cheapest, peak_ewma
 from support.services import echo, request
 
 NEVER = BreakerPolicy(failures=10**9, success_rate=0)
@@ -50,10 +51,10 @@ class PlayedServer:
         return self.endpoint.circuit.state(now())
 
 
-def balanced(*servers, **settings):
-    """The balance above ``servers``, each behind its breaker."""
+def balanced(*servers, policy=None):
+    """The balance above ``servers``, each behind its breaker; ``policy`` is the default one with its slow start."""
     candidates = [Candidate(each.endpoint, each, Breaker(each, each.endpoint)) for each in servers]
-    return Balance("m", candidates, clock=now, random=Random(1).random, **settings)
+    return Balance("m", candidates, policy or Cheapest(peak_ewma, 10), clock=now)
 
 
 async def ask(service, **context):

@@ -65,6 +65,20 @@ def make_raw_store(root: Path) -> Path:
     return root
 
 
+def make_sentence(root: Path) -> Path:
+    """``sentence`` (text → y = the sum of its tokens' numbers), whose answers do not depend on the padding."""
+    tokens, axis = (-1, -1), helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    inputs = [(name, Datatype.INT64, tokens) for name in ("ids", "mask")]
+    nodes = [
+        helper.make_node("Mul", ["ids", "mask"], ["product"]),
+        helper.make_node("ReduceSum", ["product", "axis"], ["y"]),
+    ]
+    tokenize = Tokenize("tokenizer.json", max_length=9, ids="ids", mask="mask")
+    _save(root, "sentence", inputs, [("y", Datatype.INT64, (-1, 1))], nodes, [axis], preprocessing=(tokenize,))
+    write_tokenizer(root / "sentence" / "1" / "tokenizer.json")
+    return root
+
+
 def make_classifier(root: Path) -> Path:
     """``classifier`` (RGB, 2 × 2 pixels → y = its values), whose values are the scores of the classes l0 to l11."""
     row = (-1, 12)

@@ -7,6 +7,8 @@ import pytest
 from support.gateways import settings
 
 from gateway.app import App
+from gateway.telemetry.worker_metrics import WorkerMetrics
+from gateway.workers.worker_slot import WorkerState
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
@@ -25,7 +27,8 @@ def documented():
 
 def test_every_metric_is_on_the_page_and_no_other(registry):
     there = {}
-    for collector in registry._collector_to_names:
+    parent = WorkerMetrics(WorkerState, lambda _: 0).registry
+    for collector in [*registry._collector_to_names, *parent._collector_to_names]:
         for family in collector.collect():
             if family.name.startswith("gateway_"):
                 labels = getattr(collector, "label_names", None) or getattr(collector, "_labelnames", ())
@@ -37,7 +40,7 @@ def test_every_metric_is_on_the_page_and_no_other(registry):
 def test_units_are_seconds_and_bytes_and_stand_in_the_names():
     for name, (kind, _, _) in documented().items():
         if kind == "histogram":
-            assert name.endswith(("_seconds", "_bytes", "_size"))
+            assert name.endswith(("_seconds", "_bytes", "_size", "_diff"))
 
 
 def test_every_field_of_the_example_line_is_explained():

@@ -77,6 +77,7 @@ def test_a_queue_is_told_of_as_it_is_when_somebody_asks(metrics):
     queue.depth = 3
     queue.heard(0.25)
     assert value(metrics, "gateway_queue_depth", backend="b") == 3
+    assert value(metrics, "gateway_queue_fullness", backend="b") == 3 / 7
     assert value(metrics, "gateway_queue_wait_seconds_sum", backend="b") == 0.25
 
 
@@ -91,10 +92,10 @@ def test_lanes_are_counted_over_all_models_for_as_long_as_they_are_served(metric
     one, two = Lanes(3, 10, 4), Lanes(1, 10, 2)
     lanes.watch(one)
     lanes.watch(two)
-    names = ("gateway_queue_depth", "gateway_queue_limit", "gateway_batch_lanes")
-    assert [value(metrics, name, backend="b") for name in names] == [4, 20, 6]
+    names = ("gateway_queue_depth", "gateway_queue_limit", "gateway_queue_fullness", "gateway_batch_lanes")
+    assert [value(metrics, name, backend="b") for name in names] == [4, 20, 0.3, 6]
     del one  # the model is unloaded
-    assert [value(metrics, name, backend="b") for name in names] == [1, 10, 2]
+    assert [value(metrics, name, backend="b") for name in names] == [1, 10, 0.1, 2]
     lanes.batch_sent(5)
     lanes.lane_waited(0.25)
     assert value(metrics, "gateway_batch_size_sum", backend="b") == 5

@@ -87,6 +87,8 @@ class TorchServeGRPCDoor(GRPCDoor):
         with self.inference(PROTOCOL, operation[1], context) as ours:
             model = documents.find(self.server, call.model, call.version)
             request, form, framed = self._decode(call.parts, model, ours)
+            if not call.version:
+                request.version = ""  # the one that it was decoded for is the latest; routing may know a better one
             body, _, length = encode_answer(await self.server.infer(request), form, model)
             return codec.frame_oip(body, length) if framed else body
 

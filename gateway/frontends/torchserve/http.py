@@ -36,6 +36,7 @@ _TYPES: dict[type[GatewayError], str] = {
     errors.NotFound: "ResourceNotFoundException",
     errors.ModelNotFound: "ModelNotFoundException",
     errors.Denied: "InvalidKeyException",
+    errors.RateLimited: "TooManyRequestsException",
     errors.Conflict: "ConflictStatusException",
     errors.Unsupported: "NotImplementedException",
     errors.DeadlineExceeded: "RequestTimeoutException",
@@ -99,14 +100,14 @@ class TorchServeDoor(HTTPDoor):
 
     async def _answer(self, exchange: Exchange, model: ServedModel, context: RequestContext) -> Reply:
         request, form = self._decode(exchange, model, context)
-        return await self._infer(request, form, model)
+        return await self._infer(exchange, request, form, model)
 
     async def _infer_v2(self, exchange: Exchange) -> Reply:
         context = self.begin(PROTOCOL, exchange)
         model = documents.find(self.server, **exchange.parameters)
         length = parse_header_length(header_text(exchange.headers, _HEADER_LENGTH))
         request, form = codec.decode_oip(exchange.body, length, model, context, self.server.limits)
-        return await self._infer(request, form, model)
+        return await self._infer(exchange, request, form, model)
 
     def _decode(
         self, exchange: Exchange, model: ServedModel, context: RequestContext
@@ -120,7 +121,11 @@ class TorchServeDoor(HTTPDoor):
             return codec.decode_oip(exchange.body, length, model, context, limits)
         return codec.decode_parts(split_body(exchange.body, content_type, limits.tensors), model, context, limits)
 
-    async def _infer(self, request: InferRequest, form: codec.AnswerForm, model: ServedModel) -> Reply:
+    async def _infer(
+        self, exchange: Exchange, request: InferRequest, form: codec.AnswerForm, model: ServedModel
+    ) -> Reply:
+        if not exchange.parameters.get("version"):
+            request.version = ""  # the one that it was decoded for is the latest; routing may know a better one
         body, content_type, length = encode_answer(await self.server.infer(request), form, model)
         headers: Headers = [(b"content-type", content_type.encode())] if content_type else []
         if length is not None:

@@ -65,6 +65,10 @@ def write_config(
             "grpc": Listener(host=grpc[0], port=grpc[1]),
             "metrics": Listener(host=metrics[0], port=metrics[1]),
             "admin": None,
+            "workers": 1,  # those of the gateway in front; here each would hold all models
+            "routing": {},
+            "shadow": {},
+            "compare": {},
             "parity": None,  # the gateway in front watches all servers
             "tracing": stack.tracing and stack.tracing.model_copy(update={"service": path.stem}),
             "models": models,

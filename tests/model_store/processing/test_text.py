@@ -55,6 +55,21 @@ def test_a_text_gives_the_same_tokens_alone_and_in_a_batch(encode, texts):
         assert encode([text])["ids"][0].tolist() == together["ids"][index, :length].tolist()
 
 
+@pytest.mark.parametrize(
+    ("changes", "fills"),
+    [({}, {"ids": 0, "mask": 0, "types": 0}), ({"pad": "[UNK]", "types": None}, {"ids": 1, "mask": 0})],
+)
+def test_what_fills_up_a_short_row(directory, changes, fills):
+    step = Tokenize("tokenizer.json", **({"max_length": 6, "ids": "ids", "mask": "mask", "types": "types"} | changes))
+    assert TextEncoder(step, directory).fills() == (fills, False)
+
+
+@pytest.mark.parametrize("changes", [{"mask": None}, {"padding": "max_length"}])
+def test_nothing_does_without_a_mask_or_with_one_length(directory, changes):
+    step = Tokenize("tokenizer.json", **({"max_length": 6, "ids": "ids", "mask": "mask"} | changes))
+    assert TextEncoder(step, directory).fills() == ({}, False)
+
+
 def test_texts_without_a_token_are_refused(tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -1,0 +1,1 @@
+"""Change of the configuration while a gateway runs."""

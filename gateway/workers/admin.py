@@ -1,0 +1,63 @@
+"""The parent's admin port: the workers as one gateway, and who they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from gateway.core.live_config import ConfigControl
+from gateway.frontends.admin_config import config_routes
+from gateway.frontends.authorization import Authorization
+from gateway.workers.crew import Crew
+from gateway.workers.worker_slot import WorkerSlot
+
+_ASK_SECONDS = 2.0
+
+
+def admin_app(
+    crew: Crew,
+    config: ConfigControl,
+    session: aiohttp.ClientSession,
+    authorization: Authorization,
+    others: ASGIApp,
+    stopping: Callable[[], bool],
+) -> Starlette:
+    """Liveness, readiness, the workers, and ``config``, which they all obey; ``others`` answers every other path.
+
+    Ready is who has a worker that is ready: the kernel gives connections to none that does not listen.
+    """
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(_: Request) -> Response:
+        is_ready = not stopping() and any(
+            await asyncio.gather(*(_is_ready(slot.addresses["admin"], session) for slot in crew.ready))
+        )
+        return JSONResponse({"ready": is_ready}, status_code=200 if is_ready else 503)
+
+    async def workers(_: Request) -> Response:
+        return JSONResponse({"workers": [_told(slot) for slot in crew.slots]})
+
+    routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/workers", workers)]
+    return Starlette(routes=[*routes, *config_routes(config, authorization), Mount("/", others)])
+
+
+async def _is_ready(address: str, session: aiohttp.ClientSession) -> bool:
+    try:
+        async with asyncio.timeout(_ASK_SECONDS), session.get(f"http://{address}/readyz") as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def _told(slot: WorkerSlot) -> dict[str, object]:
+    own = {key: slot.addresses[key] for key in ("metrics", "admin") if key in slot.addresses}
+    return {"worker": slot.index, "state": slot.state.value, "pid": slot.pid, "restarts": slot.restarts, **own}
