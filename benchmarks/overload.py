@@ -81,10 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__.partition("\n")[0])
     parser.add_argument("model")
     parser.add_argument("--backend", required=True)
+    parser.add_argument("--payload", action="append", default=[], help="as of `loadtest run`, repeatable")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each of the three parts (60)")
     parser.add_argument("--run-dir", type=Path, default=Path(".gateway"), help="of `gateway up`")
     asked = parser.parse_args(arguments)
     command = ["run", asked.model, "--backend", asked.backend, "--run-dir", str(asked.run_dir)]
+    command += [part for payload in asked.payload for part in ("--payload", payload)]
     gateway = [_gateway_pid(asked.run_dir)]
     closed = ["--concurrency", str(_IN_FLIGHT), "--duration", str(_CAPACITY_SECONDS)]
     capacity = _load_test([*command, *closed])[0]["loads"][0]["targets"][0]["throughput"]["value"]
@@ -109,7 +111,8 @@ def _columns(
     rows: Iterable[Mapping[str, str]],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """When each request was due and done, in seconds, and whether it failed."""
-    listed = [(int(row["scheduled_ns"]), int(row["done_ns"]), bool(row["failure"])) for row in rows]
+    # What failed was not done at any time.
+    listed = [(int(row["scheduled_ns"]), int(row["done_ns"] or 0), bool(row["failure"])) for row in rows]
     due, done, failed = (np.array(column) for column in zip(*listed, strict=True))
     return due / 1e9, done / 1e9, failed.astype(bool)
 

@@ -28,7 +28,7 @@ _LOW = 1
 _WIDE_TRIAL, _NARROW_TRIAL = 3, 5  # windows
 # Steps, as a share of the ratio, that mean more than chance, and that mean nothing.
 _CLEAR, _UNCLEAR = 0.4, 0.2
-_START = 64
+_START = 16
 
 
 class ConcurrencyLimit:

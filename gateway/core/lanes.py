@@ -17,6 +17,7 @@ _LOSS = math.log(0.98)
 _WINDOW = 0.1
 _CALLS_PER_LANE = 4
 _LEAST_PAIRS, _MOST_PAIRS = 3, 16
+_SURE = 2.0  # standard errors
 # Seconds until the neighbours are tried again, twice as many each time that nothing was found.
 _FIRST_REST = 1.0
 _LONGEST_REST = 60.0
@@ -82,9 +83,11 @@ class Lanes:
         mean = sum(gains) / pairs
         error = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (pairs - 1) / pairs)
         wanted = _GAIN if self._other > self._settled else _LOSS
-        if abs(mean - wanted) <= error and pairs < _MOST_PAIRS:
+        unclear = abs(mean - wanted) <= _SURE * error
+        if unclear and pairs < _MOST_PAIRS:
             return
-        if mean >= wanted:
+        # Where chance may as well explain it, fewer are better.
+        if mean >= wanted and not (unclear and self._other > self._settled):
             self._settled = self._other
             self._fruitless, self._rest = 0, _FIRST_REST
         else:

@@ -5,7 +5,11 @@ from benchmarks.overload import Part, parts, recovery, table
 
 def row(due, taken, failure=""):
     """Times in seconds."""
-    return {"scheduled_ns": str(round(due * 1e9)), "done_ns": str(round((due + taken) * 1e9)), "failure": failure}
+    return {
+        "scheduled_ns": str(round(due * 1e9)),
+        "done_ns": "" if failure else str(round((due + taken) * 1e9)),
+        "failure": failure,
+    }
 
 
 ROWS = [

@@ -71,25 +71,25 @@ def test_while_nobody_waits_nothing_is_learned():
     limit = ConcurrencyLimit(4, 1000, no_appetite)
     for number in range(10_000):
         limit.answered(0.001 * number, number / 100, crowded=False)
-    assert limit.limit == 64
+    assert limit.limit == 16
 
 
 def test_a_crowd_that_comes_and_goes_is_no_trial():
     limit = ConcurrencyLimit(4, 1000, no_appetite)
     for number in range(100_000):
-        limit.answered(0.01, number / 1000, crowded=number % 200 < 64)
-    assert limit.limit == 64
+        limit.answered(0.01, number / 1000, crowded=number % 200 < 16)
+    assert limit.limit == 16
 
 
 def test_a_trial_that_the_crowd_leaves_leaves_nothing_behind():
     limit, now = ConcurrencyLimit(4, 1000, no_appetite), 0.0
-    while limit.limit == 64:
+    while limit.limit == 16:
         now += 0.001
-        limit.answered(0.064, now, crowded=True)
-    assert limit.limit == 32
-    for _ in range(33):
-        limit.answered(0.064, now, crowded=False)
-    assert limit.limit == 64
+        limit.answered(0.016, now, crowded=True)
+    assert limit.limit == 8
+    for _ in range(9):
+        limit.answered(0.016, now, crowded=False)
+    assert limit.limit == 16
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 1), (8, 8), (200, 200)])
@@ -127,9 +127,9 @@ def test_what_batching_has_use_for_is_never_too_much():
 
 def test_when_every_request_is_one_too_many_it_falls_to_its_least():
     limit = ConcurrencyLimit(4, 1000, no_appetite)
-    for _ in range(64):
+    for _ in range(16):
         limit.exceeded()
-    assert limit.limit < 64 * 0.7
+    assert limit.limit < 16 * 0.7
     for _ in range(200):
         limit.exceeded()
     assert limit.limit == 4
@@ -151,7 +151,7 @@ def test_quiet_times_tell_where_to_begin(servers):
     for number in range(100):
         limit.answered(0.1, number / 100 - 1, crowded=False)
     run = one_by_one(limit, servers=always(servers), seconds_each=always(0.1), even=True, until=6)
-    assert run.limit(3.3, 6) <= 2.5 * servers  # 64 answers take 1.6 s
+    assert run.limit(3.3, 6) <= 2.5 * servers  # 16 answers take 0.4 s
 
 
 def test_answers_that_took_no_time_do_no_harm():

@@ -233,11 +233,11 @@ async def test_one_that_is_late_because_it_had_no_time_says_nothing():
     it.gate.enter(DEFAULT)
     it.gate.answered(0.5, 0.5)
     for _ in range(1000):
-        for _ in range(64):
+        for _ in range(16):
             it.gate.enter(DEFAULT)
-        for _ in range(64):
+        for _ in range(16):
             it.gate.exceeded(0.4)
-    assert (it.gate.limit, it.gate.in_flight) == (64, 0)
+    assert (it.gate.limit, it.gate.in_flight) == (16, 0)
 
 
 @scene
@@ -246,7 +246,7 @@ async def test_nor_do_single_ones_that_a_backend_refuses():
     for _ in range(1000):
         it.gate.enter(DEFAULT)
         it.gate.exceeded(float("inf"))
-    assert it.gate.limit == 64
+    assert it.gate.limit == 16
 
 
 @scene
