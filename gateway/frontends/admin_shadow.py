@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.core.datatypes import Datatype
-from gateway.core.errors import GatewayError, NotFound
+from gateway.core.errors import NotFound
 from gateway.core.mirror_tally import MirrorFindings, MirrorTally
 from gateway.core.mismatches import Mismatch
 from gateway.core.tensors import Tensor
-from gateway.frontends.authorization import Authorization, Caller
-from gateway.frontends.http_door import STATUS, lookup
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+from gateway.frontends.authorization import Authorization
+from gateway.frontends.guarded import guarded
 
 
 def shadow_routes(findings: MirrorFindings, authorization: Authorization) -> list[BaseRoute]:
@@ -47,21 +44,10 @@ def shadow_routes(findings: MirrorFindings, authorization: Authorization) -> lis
         disposition = {"content-disposition": f'attachment; filename="shadow-{number}.npz"'}
         return Response(await asyncio.to_thread(_npz, mismatch), media_type="application/zip", headers=disposition)
 
-    def guarded(endpoint: Endpoint) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            host = request.client.host if request.client else ""
-            try:
-                authorization.require_admin(Caller(host, request.headers.get("authorization", "")))
-                return await endpoint(request)
-            except GatewayError as error:
-                return JSONResponse({"error": error.message}, status_code=lookup(STATUS, error))
-
-        return answer
-
     return [
         Route("/shadow", sums),
-        Route("/shadow/samples", guarded(list_samples)),
-        Route("/shadow/samples/{number:int}", guarded(sample)),
+        Route("/shadow/samples", guarded(list_samples, authorization)),
+        Route("/shadow/samples/{number:int}", guarded(sample, authorization)),
     ]
 
 
