@@ -10,26 +10,19 @@ import structlog
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.padding import Padding
-from gateway.core.preparation import Classify, Prepare, Takes
+from gateway.core.preparation import Classify, Prepare
 from gateway.core.tensors import Tensor
 from model_store.errors import InvalidInput, MissingPackage
 from model_store.processing.processor import Processor
-from model_store.processing.steps import TopK, takes
-from model_store.store import StoredModel
+from model_store.processing.steps import TopK
 
 _log = structlog.get_logger()
 
 
-def taken(model: StoredModel) -> Takes:
-    """What ``model`` can be given beside its tensors."""
-    return takes(model.manifest.preprocessing)
-
-
-def classification(model: StoredModel) -> Classify | None:
-    """What makes classes of ``model``'s outputs; None when its manifest does not ask for them."""
-    if not any(isinstance(step, TopK) for step in model.manifest.postprocessing):
+def classification(processor: Processor) -> Classify | None:
+    """What makes classes of the outputs of ``processor``'s model; None when its manifest does not ask for them."""
+    if not any(isinstance(step, TopK) for step in processor.manifest.postprocessing):
         return None
-    processor = Processor(model.directory, model.manifest)
 
     def classify(outputs: Sequence[Tensor], /) -> list[Mapping[str, float]]:
         rows = processor.top_classes({output.name: output.to_numpy() for output in outputs})
@@ -38,8 +31,8 @@ def classification(model: StoredModel) -> Classify | None:
     return classify
 
 
-def padding(model: StoredModel) -> Padding | None:
-    """How rows of several lengths may be joined for ``model``; None where its manifest says nothing that allows it.
+def padding(processor: Processor) -> Padding | None:
+    """How rows of several lengths may be joined for ``processor``'s model; None where its manifest does not allow it.
 
     One with a tokenizer takes texts of several lengths side by side, and is told by the mask which tokens are none. But
     an output as long as the text would have to be cut, and nobody says where.
@@ -47,30 +40,29 @@ def padding(model: StoredModel) -> Padding | None:
     Raises:
         StoreError: the tokenizer is missing or damaged.
     """
-    signature = model.manifest.model_signature()
+    signature = processor.manifest.model_signature()
     if any(size < 0 for output in signature.outputs for size in output.shape[1:]):
         return None
     try:
-        fills, left = Processor(model.directory, model.manifest).fills()
+        fills, left = processor.fills()
     except MissingPackage:
         return None  # ``preparation`` tells
     return Padding(fills, left) if fills.keys() == {spec.name for spec in signature.inputs} else None
 
 
-def preparation(model: StoredModel, pool: Executor) -> Prepare | None:
-    """What makes ``model``'s inputs of pictures or texts; None when it takes tensors only.
+def preparation(processor: Processor, pool: Executor) -> Prepare | None:
+    """What makes the inputs of ``processor``'s model of pictures or texts; None when it takes tensors only.
 
     Raises:
         StoreError: a file that the preprocessing needs is missing or damaged.
     """
-    processor = Processor(model.directory, model.manifest)
     if processor.takes == "tensors":
         return None
     try:
         processor.load()
     except MissingPackage as error:
         # The model can be served all the same, to clients that prepare its tensors themselves.
-        _log.warning("only tensors are taken", model=model.manifest.name, reason=str(error))
+        _log.warning("only tensors are taken", model=processor.manifest.name, reason=str(error))
         return None
 
     def make_inputs(elements: Sequence[bytes]) -> tuple[Tensor, ...]:

@@ -19,9 +19,8 @@ def with_mirrors(service: Service, model: ServedModel, settings: GatewayConfig, 
         target = Target(shadow.backend or "", shadow.version or "", shadow.label or "")
         service = Shadow(service, _mirror(model, target, shadow, shared), shadow.share)
     comparing = settings.compare.get(model.name)
-    if (
-        comparing is not None and len(model.endpoints) > 1
-    ):  # outermost, so that a shadow does not count who waits for it
+    if comparing is not None and len(model.endpoints) > 1:
+        # Outermost, so that a shadow does not count who waits for it.
         names = [endpoint.backend for endpoint in model.endpoints]
         mirrors = {name: _mirror(model, Target(name), comparing, shared) for name in names}
         service = Compare(service, mirrors, comparing.share, comparing.timeout)

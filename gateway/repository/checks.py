@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.config.settings import GatewayConfig
 from gateway.repository.routed import check_routing
 from gateway.repository.shadow_targets import check_shadows
-from gateway.repository.stored import check_labels
+from gateway.repository.stored import ServedVersions, check_labels
 from model_store.store import ModelStore
 
 
@@ -16,6 +16,7 @@ def check_stored(settings: GatewayConfig, store: ModelStore) -> None:
         ConfigError: something does not; names the key.
         StoreError: the store lacks a model, or a manifest is damaged.
     """
-    check_labels(settings, store)
-    check_routing(settings, store)
-    check_shadows(settings, store)
+    served = ServedVersions(settings, store)
+    check_labels(settings, served)
+    check_routing(settings, served)
+    check_shadows(settings, served)

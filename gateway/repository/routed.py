@@ -6,11 +6,10 @@ from gateway.config.file import ConfigError
 from gateway.config.routing import unknown_backend
 from gateway.config.settings import GatewayConfig
 from gateway.core.routing import version_called
-from gateway.repository.stored import configured
-from model_store.store import ModelStore
+from gateway.repository.stored import ServedVersions
 
 
-def check_routing(settings: GatewayConfig, store: ModelStore) -> None:
+def check_routing(settings: GatewayConfig, served: ServedVersions) -> None:
     """Return when all that ``routing`` names is there: backends for the model, and versions of models of the store.
 
     Raises:
@@ -22,17 +21,7 @@ def check_routing(settings: GatewayConfig, store: ModelStore) -> None:
     backends = {name: backend.models for name, backend in settings.backends.items()}
     if problem := unknown_backend(settings.routing, backends):
         raise ConfigError(problem)
-    served: dict[str, list[str]] = {}
-    for stored in configured(settings, store):
-        served.setdefault(stored.manifest.name, []).append(stored.manifest.version)
     for model, section in settings.routing.items():
-        labels, versions = settings.labels.get(model, {}), served.get(model)
-        if versions is None:
-            continue  # not in the store: its backend knows which versions there are
+        labels = settings.labels.get(model, {})
         for key, name in section.named_versions():
-            version = version_called(name, labels)
-            if version not in versions:
-                raise ConfigError(
-                    f"routing.{model}.{key}: version {version!r} is not served; "
-                    f"models serves: {', '.join(sorted(versions, key=int))}"
-                )
+            served.check(f"routing.{model}.{key}", model, version_called(name, labels))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from functools import cached_property
 
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
 from gateway.core.catalog import ServedModel
-from gateway.preparation import classification, padding, preparation, taken
+from gateway.preparation import classification, padding, preparation
 from gateway.repository.serving import Serving
 from gateway.repository.shadowing import allowed_between_servers
+from model_store.processing.processor import Processor
 from model_store.store import ModelStore, StoredModel
 
 
@@ -30,25 +32,45 @@ def configured(settings: GatewayConfig, store: ModelStore) -> Iterator[StoredMod
             yield stored
 
 
-def check_labels(settings: GatewayConfig, store: ModelStore) -> None:
+class ServedVersions:
+    """The versions of the store's models that are to be served; read once, and not before somebody asks.
+
+    Raises as ``configured`` then.
+    """
+
+    def __init__(self, settings: GatewayConfig, store: ModelStore) -> None:
+        self._settings = settings
+        self._store = store
+
+    @cached_property
+    def by_model(self) -> dict[str, list[str]]:
+        """Versions by name, oldest first; a model that is not there may be known to a backend alone."""
+        versions: dict[str, list[str]] = {}
+        for stored in configured(self._settings, self._store):
+            versions.setdefault(stored.manifest.name, []).append(stored.manifest.version)
+        return {name: sorted(each, key=int) for name, each in versions.items()}
+
+    def check(self, key: str, model: str, version: str) -> None:
+        """Return when ``version`` of ``model`` is served, or the store does not have the model.
+
+        Raises:
+            ConfigError: it is not, and ``key`` says it is; names what is served.
+        """
+        versions = self.by_model.get(model)
+        if versions is not None and version not in versions:
+            raise ConfigError(f"{key}: version {version!r} is not served; models serves: {', '.join(versions)}")
+
+
+def check_labels(settings: GatewayConfig, served: ServedVersions) -> None:
     """Return when every label of a model of the store stands for a version that is served.
 
     Raises:
         ConfigError: one does not; says which versions are.
         StoreError: as ``configured``.
     """
-    served: dict[str, list[str]] = {}
-    if not settings.labels:
-        return
-    for stored in configured(settings, store):
-        served.setdefault(stored.manifest.name, []).append(stored.manifest.version)
     for name, labels in settings.labels.items():
         for label, version in labels.items():
-            if name in served and version not in served[name]:
-                raise ConfigError(
-                    f"labels.{name}.{label}: version {version!r} is not served; "
-                    f"models serves: {', '.join(sorted(served[name], key=int))}"
-                )
+            served.check(f"labels.{name}.{label}", name, version)
 
 
 class StoredModels:
@@ -89,6 +111,7 @@ class StoredModels:
             StoreError: a file of its is missing or damaged.
         """
         manifest = stored.manifest
+        processor = Processor(stored.directory, manifest)  # one for all: a tokenizer takes long to open
         return ServedModel(
             name=manifest.name,
             version=manifest.version,
@@ -100,9 +123,9 @@ class StoredModels:
                 self._serving.endpoint(backend, manifest.name, manifest.version)
                 for backend in self.backends_of(manifest.name)
             ),
-            takes=taken(stored),
-            prepare=preparation(stored, self._preparing),
-            classify=classification(stored),
-            padding=padding(stored),
+            takes=processor.takes,
+            prepare=preparation(processor, self._preparing),
+            classify=classification(processor),
+            padding=padding(processor),
             allowed=allowed_between_servers(manifest.tolerance),
         )

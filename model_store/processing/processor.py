@@ -22,10 +22,11 @@ from model_store.store import Array, StoredModel
 class Processor:
     """Pictures or texts to a model's inputs, and its outputs to classes. May be used from several threads.
 
-    Nothing is opened before it is needed; ``load`` opens it all at once.
+    Nothing is opened before it is needed; ``load`` opens it all at once. ``manifest`` is the model's.
     """
 
     def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.manifest = manifest
         self._model = StoredModel(directory, manifest)
         self._steps = manifest.preprocessing
         self.takes = takes(manifest.preprocessing)

@@ -10,6 +10,7 @@ from gateway.app import App
 from gateway.cli import app
 from gateway.config.file import ConfigError
 from gateway.repository.routed import check_routing
+from gateway.repository.stored import ServedVersions
 from model_store.store import ModelStore
 
 RULE = {"when": {"headers": {"x-a": "1"}}, "then": {"version": 7}}
@@ -59,7 +60,7 @@ def test_a_backend_that_was_left_out_later_is_refused_too(store):
     with pytest.raises(
         ConfigError, match=r"routing\.scaled\.order\.1: no backend is called 'other'; there are: inside"
     ):
-        check_routing(part, ModelStore(store))
+        check_routing(part, ServedVersions(part, ModelStore(store)))
 
 
 def test_what_is_there_is_fine_and_so_is_a_model_that_is_not_in_the_store(tmp_path, store):

@@ -8,6 +8,7 @@ from gateway.config.file import ConfigError
 from gateway.core.datatypes import Datatype
 from gateway.repository.shadow_targets import check_shadows
 from gateway.repository.shadowing import allowed_between_servers
+from gateway.repository.stored import ServedVersions
 from model_store.parity.tolerance import Tolerance
 from model_store.store import ModelStore
 
@@ -21,9 +22,13 @@ def store(tmp_path_factory):
     return save_scaled(save_scaled(store, 2), 3, version="2")
 
 
+def held(configuration, store):
+    check_shadows(configuration, ServedVersions(configuration, ModelStore(store)))
+
+
 def check(store, shadow, models=BOTH):
     labels = {"scaled": {"next": "2", "gone": "9"}}
-    check_shadows(settings(store, BACKENDS, models=models, shadow=shadow, labels=labels), ModelStore(store))
+    held(settings(store, BACKENDS, models=models, shadow=shadow, labels=labels), store)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,7 @@ def test_two_servers_may_be_twice_as_far_apart_as_one_and_the_source():
 )
 def test_a_backend_that_is_left_out_later_is_missed(store, section):
     configuration = settings(store, BACKENDS, models=BOTH, **section)
-    check_shadows(configuration, ModelStore(store))
+    held(configuration, store)
     alone = configuration.model_copy(update={"backends": {"a": configuration.backends["a"]}})
     with pytest.raises(ConfigError, match=r"^(shadow\.scaled\.backend|compare\.scaled): "):
-        check_shadows(alone, ModelStore(store))
+        held(alone, store)
