@@ -35,6 +35,8 @@ from gateway.core.tracing import child_span
 
 # What may be the fault of one request, or of their being together: too much at once for the server, for example.
 _OF_ONE = (BackendError, InvalidRequest, Unsupported)
+# The calls under way are of one size when they have at most so many times as many rows as one of them on each lane.
+_ALIKE = 1.5
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ class Batch(Filter):
         "_padding",
         "_queue",
         "_recorder",
+        "_rows",
         "_size",
     )
 
@@ -107,6 +110,7 @@ class Batch(Filter):
         self._clock = clock
         self._size = BatchSize(limits.rows)
         self._busy = 0  # lanes
+        self._rows = 0  # on them
         self._filling = False
         self._calls: set[asyncio.Task[None]] = set()
         self._lanes = Lanes(limits.least_lanes, limits.most_lanes)
@@ -129,8 +133,9 @@ class Batch(Filter):
 
     @property
     def appetite(self) -> int:
-        """Rows under way that keep its lanes full, and one more batch ready."""
-        return (self._lanes.limit + 1) * self._size.limit(self._clock())
+        """Rows under way that keep its lanes full, and one more batch ready, which may be one that tries a new size."""
+        now = self._clock()
+        return self._lanes.limit * self._size.proven(now) + self._size.limit(now)
 
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         if self._busy or self._queue:
@@ -141,14 +146,15 @@ class Batch(Filter):
 
     async def _alone(self, request: InferRequest) -> InferResponse:
         """Send it on a lane that is taken already, and free the lane."""
-        rows, crowded, started = request.rows, self._crowded(), self._clock()
-        self._recorder.batch_sent(rows)
+        rows, started = request.rows, self._clock()
+        fair = self._send(rows)
         try:
             response = await self.inner(request)
-            self._learn(rows, started, self._clock(), crowded=crowded)
+            self._learn(rows, started, self._clock(), fair=fair)
             return response
         finally:
             self._busy -= 1
+            self._rows -= rows
             self._fill()
 
     async def _wait(self, request: InferRequest) -> InferResponse:
@@ -226,9 +232,8 @@ class Batch(Filter):
 
     async def _together(self, turns: Sequence[Turn]) -> None:
         """Send them as one on a lane that is taken already, answer each of them, and free the lane."""
-        rows, crowded, started = [turn.rows for turn in turns], self._crowded(), self._clock()
-        context = shared_context(turns)
-        self._recorder.batch_sent(sum(rows))
+        rows, started = [turn.rows for turn in turns], self._clock()
+        context, fair = shared_context(turns), self._send(sum(rows))
         try:
             joined = join_inputs([turn.request for turn in turns], self._padding)
             request = replace(turns[0].request, inputs=joined, context=context, id="", parameters=NO_PARAMETERS)
@@ -248,9 +253,10 @@ class Batch(Filter):
             for turn, answer in zip(turns, answers, strict=True):
                 if not turn.answer.done():
                     turn.answer.set_result(answer)
-            self._learn(sum(rows), started, now, crowded=crowded)
+            self._learn(sum(rows), started, now, fair=fair)
         finally:
             self._busy -= 1
+            self._rows -= sum(rows)
             self._fill()
 
     def _separate(self, turns: Sequence[Turn]) -> None:
@@ -260,11 +266,18 @@ class Batch(Filter):
                 turn.call, turn.since, turn.likeness = None, now, None
                 self._queue.add(turn)
 
-    def _crowded(self) -> bool:
-        return self._busy >= self._lanes.limit
+    def _send(self, rows: int) -> bool:
+        """Note that a call goes out; says whether its time tells of its size.
 
-    def _learn(self, rows: int, started: float, now: float, *, crowded: bool) -> None:
-        # Among calls that left while there was nothing else to do, single ones would look quicker than they are.
-        if crowded:
+        Among calls that leave while there is nothing else to do, single ones would look quicker than they are; behind
+        larger calls in the backend slower, and behind smaller ones quicker.
+        """
+        self._recorder.batch_sent(rows)
+        self._rows += rows
+        evenly = rows * self._busy
+        return self._busy >= self._lanes.limit and evenly <= _ALIKE * self._rows and self._rows <= _ALIKE * evenly
+
+    def _learn(self, rows: int, started: float, now: float, *, fair: bool) -> None:
+        if fair:
             self._size.answered(rows, now - started, now)
         self._lanes.answered(rows, now, crowded=bool(self._queue))

@@ -1,3 +1,7 @@
+import itertools
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +63,62 @@ def test_what_slows_some_calls_down_changes_nothing():
     assert noisy.run(19, noise=lambda: next(times)) == quiet.run(19)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_does_not_keep_batches_small(seed):
+    chance = random.Random(seed)
+    server = Server(fixed=0.001, each=0.00002)
+    noisy = lambda: 0.001 * (math.exp(chance.gauss(0, 0.6)) - 1)  # noqa: E731
+    server.run(5, noise=noisy)
+    rows = [server.run(0.5, noise=noisy) for _ in range(40)]
+    assert sum(limit >= 31 for limit in rows) >= 36
+
+
+def tries_of_the_larger(size, began, seconds, larger):
+    """When it begins to be tried, from ``began`` on, while a call of 1 row takes 1 s and one of 3 as many as given."""
+    tries, last = [], 1
+    for tenth in range(10 * seconds):
+        now = began + tenth / 10
+        rows = size.limit(now)
+        if rows == 3 and last == 1:
+            tries.append(now)
+        last = rows
+        size.answered(rows, 1.0 if rows == 1 else larger, now)
+    return tries
+
+
+def test_a_larger_size_that_had_bad_luck_is_tried_again_and_then_less_and_less_often():
+    size = BatchSize(3)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries_of_the_larger(size, 0, 60, larger=30.0))]
+    assert [round(pause) for pause in pauses[:4]] == [2, 4, 8, 16]
+    assert all(15 <= pause <= 22 for pause in pauses[4:])
+    # Once it was good, the next loss may be bad luck again.
+    tries_of_the_larger(size, 60, 60, larger=1.1)
+    assert size.proven(120) == 3
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries_of_the_larger(size, 120, 60, larger=30.0))]
+    assert [round(pause) for pause in pauses[1:3]] == [4, 8]
+
+
+def test_many_calls_make_a_size_look_no_better_than_few():
+    chance = random.Random(1)
+    size = BatchSize(3)
+    for _ in range(100):
+        size.answered(1, chance.choice([0.1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0.0)
+    for _ in range(5):
+        size.answered(3, 2.4, 0.0)
+    assert size.proven(0.0) == 3
+
+
+def test_only_the_latest_calls_count():
+    size = BatchSize(3)
+    for _ in range(100):
+        size.answered(1, 0.1, 0.0)
+    for _ in range(100):
+        size.answered(1, 1.0, 1.0)
+    for _ in range(5):
+        size.answered(3, 2.4, 1.0)
+    assert size.proven(1.0) == 3
+
+
 def test_a_refused_batch_halves_them_for_a_while():
     server = Server(fixed=0.003, each=0.00001)
     server.run(10)
@@ -87,3 +147,15 @@ def test_whatever_happens_the_limit_is_within_its_bounds(most, calls):
 @pytest.mark.parametrize("most", [1, 2, 3, 48])
 def test_the_most_is_reached_whatever_it_is(most):
     assert Server(fixed=0.01, each=0.0, most=most).run(10) == most
+
+
+def test_what_is_proven_is_no_trial():
+    size = BatchSize(64)
+    assert size.proven(0) == 1
+    for _ in range(5):
+        size.answered(1, 0.01, 1.0)
+    assert (size.proven(1.0), size.limit(1.0)) == (1, 3)  # a neighbour is tried
+    for _ in range(5):
+        size.answered(3, 0.011, 1.0)
+    assert (size.proven(1.0), size.limit(1.0)) == (3, 7)
+    assert BatchSize(1).proven(0) == 1

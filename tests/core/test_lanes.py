@@ -11,10 +11,10 @@ from gateway.core.lanes import Lanes
 class Server:
     """Answers ``workers`` calls at once, each in about ``seconds`` (exponential where ``noisy``), ``distance`` away."""
 
-    def __init__(self, workers, seconds=0.01, distance=0.0, noisy=False):
+    def __init__(self, workers, seconds=0.01, distance=0.0, noisy=False, seed=7):
         self.workers, self.seconds, self.distance = workers, seconds, distance
         self.noisy = noisy
-        self.random = random.Random(7)
+        self.random = random.Random(seed)
         self.free_at = [0.0] * workers
 
     def call(self, now):
@@ -60,6 +60,32 @@ def test_noise_costs_little():
     assert 3 <= usual(seen) <= 8
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_chance_does_not_make_them_grow(seed):
+    seen = run(Lanes(1, 64), Server(1, 0.02, noisy=True, seed=seed), 240)
+    assert usual(seen) <= 3
+    assert sum(limit > 4 for limit in seen) < 0.25 * len(seen)  # when more are tried
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_slow_server_is_found_out_within_a_minute(seed):
+    assert usual(run(Lanes(1, 64), Server(1, 0.07, seed=seed), 60)) <= 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fewer_are_tried_before_more(seed):
+    assert max(run(Lanes(1, 64), Server(1, 0.07, seed=seed), 12)) <= 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fewer_need_only_be_about_as_good(seed):
+    assert usual(run(Lanes(1, 64), Server(1, seed=seed), 8)) <= 2
+
+
+def test_many_are_found_soon():
+    assert usual(run(Lanes(1, 64), Server(32), 20)) >= 32
+
+
 def test_a_server_that_grows_gets_more():
     lanes = Lanes(1, 64)
     run(lanes, Server(2), 30)
@@ -73,4 +99,4 @@ def test_bounds_hold():
 
 
 def test_while_nobody_waits_nothing_is_tried():
-    assert set(run(Lanes(1, 64), Server(16), 60, crowded=False)) == {4}
+    assert set(run(Lanes(1, 64), Server(16), 60, crowded=False)) == {1}

@@ -63,7 +63,7 @@ def batch(server, *, rows=64, nbytes=10**6, queue=1000, lanes=(1, 1), recorder=N
     limits = BatchLimits(rows=rows, nbytes=nbytes, queue=queue, least_lanes=least, most_lanes=most)
     clock = asyncio.get_running_loop().time
     filtered = Batch(server, server, limits, recorder or Recorder(), padding=padding, clock=clock)
-    filtered._size.limit = lambda now: rows  # the sizes have tests of their own
+    filtered._size.limit = filtered._size.proven = lambda now: rows  # the sizes have tests of their own
     return filtered
 
 
@@ -238,6 +238,29 @@ def test_one_that_cannot_be_answered_does_not_fail_its_neighbours():
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [values(each) for index, each in enumerate(results) if index != 2] == [[0], [1], [3], [4]]
         assert isinstance(results[2], BackendError)
+
+    run_virtual(run())
+
+
+def test_its_appetite_is_what_fills_its_lanes_and_one_more_batch():
+    async def run():
+        service = batch(Server(), lanes=(3, 3))
+        service._size.proven, service._size.limit = lambda _: 4, lambda _: 8
+        assert service.appetite == 3 * 4 + 8
+
+    run_virtual(run())
+
+
+@pytest.mark.parametrize(("sizes", "learned"), [([2, 2, 2], [2]), ([4, 4, 1], []), ([1, 1, 4], [])])
+def test_sizes_are_compared_only_where_all_lanes_carry_about_as_much(sizes, learned):
+    async def run():
+        service, noted = batch(Server(), lanes=(3, 3)), []
+        service._size.answered = lambda rows, seconds, now: noted.append(rows)
+        tasks = []
+        for number, rows in enumerate(sizes):
+            tasks += await sent(service, tagged(number, rows))
+        await asyncio.gather(*tasks)
+        assert noted == learned  # the last one filled the lanes
 
     run_virtual(run())
 
