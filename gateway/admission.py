@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.config.admission import AdmissionConfig, ClientsConfig
@@ -18,10 +19,18 @@ from gateway.filters.rate_limit import RateLimit
 from gateway.telemetry.admission_metrics import AdmissionMetrics
 
 
-def with_rate_limits(service: Service, admission: AdmissionConfig | None) -> Service:
-    """``service`` behind the rate limits of clients; itself where there are none."""
+@dataclass(slots=True, frozen=True)
+class ClientRates:
+    """What each client has left, who is told from others by ``header``."""
+
+    header: str
+    limits: RateLimits
+
+
+def client_rates(admission: AdmissionConfig | None, before: ClientRates | None = None) -> ClientRates | None:
+    """The rates to hold clients to, None where there are none; a client whose rate is as ``before`` has what it had."""
     if admission is None:
-        return service
+        return None
     clients = admission.clients
     named = {
         kept_name(name): _rate(client.rate, client.burst)
@@ -29,9 +38,15 @@ def with_rate_limits(service: Service, admission: AdmissionConfig | None) -> Ser
         if client.rate is not None
     }
     if clients.rate is None and not named:
-        return service
+        return None
     default = None if clients.rate is None else _rate(clients.rate, clients.burst)
-    return RateLimit(service, _clients(clients), RateLimits(default, named, clients.tracked))
+    known = before.limits if before is not None and before.header == clients.header else None
+    return ClientRates(clients.header, RateLimits(default, named, clients.tracked, known))
+
+
+def with_rate_limits(service: Service, rates: ClientRates | None) -> Service:
+    """``service`` behind the rates of clients; itself where there are none."""
+    return service if rates is None else RateLimit(service, Clients(rates.header, {}), rates.limits)
 
 
 def gate_of(

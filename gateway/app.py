@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 
 from gateway import __version__
+from gateway.admission import ClientRates, client_rates
 from gateway.backends.embedded import EmbeddedBackend
 from gateway.backends.health import HealthChecker
 from gateway.backends.replicated import ReplicatedBackend
@@ -103,7 +104,8 @@ class App:
             ModelStore(settings.model_store), catalog, self._backends, ParityMetrics(self.metrics.registry)
         )
         self._catalog = catalog
-        self._front = self._stack(settings)
+        self._rates = client_rates(settings.admission)
+        self._front = self._stack(settings, self._rates)
         self._server = Server(
             name=settings.name,
             version=__version__,
@@ -222,12 +224,13 @@ class App:
         await self.live.obey(settings)
 
     def _obey(self, settings: GatewayConfig) -> None:
-        front = self._stack(settings)
+        rates = client_rates(settings.admission, self._rates)
+        front = self._stack(settings, rates)
         self._repository.reconfigure(settings)
         self._front.inner = front.inner  # the doors hold the outermost filter
-        self._settings = settings
+        self._rates, self._settings = rates, settings
 
-    def _stack(self, settings: GatewayConfig) -> Filter:
+    def _stack(self, settings: GatewayConfig, rates: ClientRates | None) -> Filter:
         return build_stack(
             self._catalog,
             self.metrics,
@@ -235,7 +238,7 @@ class App:
             routing=model_routing(settings),
             access_sample=settings.logs.access_sample,
             default_timeout=settings.default_timeout,
-            admission=settings.admission,
+            rates=rates,
         )
 
     async def _drain(self, http: HTTPServer, grpc_server: GRPCServer) -> None:

@@ -60,6 +60,7 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=MAX_WORKERS, help="Processes that share the ports; default: the file's.")
     ] = None,
+    stack: Annotated[Path | None, typer.Option(hidden=True, help="What --config was made of, by `launch`.")] = None,
 ) -> None:
     """Run the gateway alone (no backends are started: see `up`)."""
     environment = os.environ if workers is None else {**os.environ, "GATEWAY_WORKERS": str(workers)}
@@ -80,8 +81,13 @@ def serve(
     else:
         from gateway.serve import serve as run
 
+    serving = run(settings, file)
+    if stack is not None and config is not None:
+        from gateway.runtime.follow import serve_following
+
+        serving = serve_following(serving, stack, config)
     try:
-        uvloop.run(run(settings, file))
+        uvloop.run(serving)
     except ConfigError as error:
         _fail(str(error), 2)
     except WorkerFailed as error:

@@ -1,7 +1,7 @@
 """The whole path of a request, from top to bottom, built at start and anew when settings change.
 
-trace → access log → metrics → deadline → route ┬→ statistics → process → validate → cache → compare → shadow
-                                                │  → admission → retry → hedge → balance
+trace → access log → metrics → deadline → route ┬→ statistics → turnstile → process → validate → cache → compare
+                                                │  → shadow → admission → retry → hedge → balance
                                                 └→ … one for each model
 
 and from balance to each backend: batch → breaker → attempt trace → attempt metrics → backend
@@ -12,14 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.admission import gate_of, with_rate_limits
+from gateway.admission import ClientRates, gate_of, with_rate_limits
 from gateway.batching import batch_limits
-from gateway.config.admission import AdmissionConfig
 from gateway.config.settings import GatewayConfig
 from gateway.core.backend import Backend, Endpoint
 from gateway.core.catalog import Catalog, ServedModel
-from gateway.core.recent_latency import RecentLatency
-from gateway.core.retry_budget import RetryBudget
 from gateway.core.routing import ModelRouting
 from gateway.core.service import Filter, Service
 from gateway.filters.access_log import AccessLog
@@ -31,16 +28,16 @@ from gateway.filters.batch import Batch
 from gateway.filters.breaker import Breaker
 from gateway.filters.cache import Cache, Caching
 from gateway.filters.deadline import Deadline
-from gateway.filters.hedge import Hedge
 from gateway.filters.metrics import Metrics
 from gateway.filters.mirror import Mirroring
 from gateway.filters.policies import Candidate
 from gateway.filters.process import Process
-from gateway.filters.retry import Retry
 from gateway.filters.route import Route
 from gateway.filters.statistics import Statistics
 from gateway.filters.trace import Trace
+from gateway.filters.turnstile import Turnstile
 from gateway.filters.validate import Validate
+from gateway.retries import second_chances, with_second_backend
 from gateway.routing import balancing_policy
 from gateway.shadowing import with_mirrors
 from gateway.telemetry.access_log import AccessLines
@@ -55,15 +52,15 @@ def build_stack(
     routing: Mapping[str, ModelRouting],
     access_sample: float,
     default_timeout: float,
-    admission: AdmissionConfig | None,
+    rates: ClientRates | None,
 ) -> Filter:
     """The Service behind all front doors; what is inside of it may be replaced between two requests.
 
     ``routing`` holds the rules and weights of models; ``access_sample`` is the share of good requests that are logged;
-    ``default_timeout`` in seconds, for clients that name none; ``admission`` None holds nobody to a rate.
+    ``default_timeout`` in seconds, for clients that name none; ``rates`` None holds nobody to a rate.
     """
     service: Service = Route(catalog, routing, metrics.routing)
-    service = with_rate_limits(service, admission)  # above route: a client has one rate, over all models
+    service = with_rate_limits(service, rates)  # above route: a client has one rate, over all models
     service = Deadline(service, default_timeout)  # inside metrics, so that an expired request is counted as one
     service = Metrics(service, metrics)  # outside all that can fail, so that every outcome is seen
     service = AccessLog(service, access, access_sample)  # beside metrics, and for the same reason
@@ -82,8 +79,11 @@ def with_stack(
     """``model`` with its own part of the stack above ``candidates``; ``caching`` is None where it is switched off."""
     service: Service = Balance(model.name, candidates, balancing_policy(settings, model.name))
     attempt = Validate(service, model)  # for copies of requests, which are tried once and never copied again
+    chances = None
     if len(model.endpoints) > 1:  # above balance, so that the second try chooses anew
-        service = _with_second_backend(service, model, backends, metrics, settings)
+        retries, hedging = settings.retries, settings.hedging
+        chances = second_chances(model.chances, retries, hedging)
+        service = with_second_backend(service, model, chances, backends, retries, hedging, metrics.retries)
     gate = gate_of(model, candidates, settings.admission, metrics.admission)
     if gate is not None:  # above retry, whose tries are one request, and below cache, whose answers cost nothing
         service = Admission(service, gate)
@@ -94,24 +94,10 @@ def with_stack(
     service = Validate(service, model)  # before anything is sent
     if model.prepare is not None:  # above validate, which then sees the tensors; nothing for models without
         service = Process(service, model.prepare, model.signature, model.max_batch_size)
+    if gate is not None and not cached:  # above process: preparing costs much, and what is refused needs none of it
+        service = Turnstile(service, gate)
     service = Statistics(service, model.statistics, batched=model.signature.batched)  # counts refusals as failures too
-    return replace(model, service=service, attempt=attempt, cached=cached, gate=gate)
-
-
-def _with_second_backend(
-    service: Service,
-    model: ServedModel,
-    backends: Mapping[str, Backend],
-    metrics: GatewayMetrics,
-    settings: GatewayConfig,
-) -> Service:
-    retries, hedging = settings.retries, settings.hedging
-    if hedging is not None:  # below retry, which sees one failure when both backends fail
-        names = [endpoint.backend for endpoint in model.endpoints]
-        excluded = [name for name in names if backends[name].kind == "torchserve" and not hedging.torchserve]
-        latency, budget = RecentLatency(hedging.percentile), RetryBudget(hedging.budget, per_second=0)
-        service = Hedge(service, latency, budget, excluded, metrics.retries)
-    return Retry(service, retries.attempts, RetryBudget(retries.budget, retries.per_second), metrics.retries)
+    return replace(model, service=service, attempt=attempt, cached=cached, gate=gate, chances=chances)
 
 
 def candidate(

@@ -16,6 +16,7 @@ from support.gateways import ENGINE, running, settings
 from support.tiny_store import make_store
 
 from gateway.backends.embedded import EmbeddedBackend
+from gateway.core.gate import Gate
 from gateway.core.tensors import Tensor
 
 GIVEN = Tensor.from_numpy("x", np.ones((1, 2), np.float32))
@@ -259,6 +260,50 @@ def test_more_clients_than_the_backend_can_serve(store, monkeypatch):
             assert max(waiting) <= 12
             assert engine.most <= 8
             assert (value(app, "in_flight"), value(app, "waiting")) == (0, 0)
+            await clients.oip_json(target, "double", GIVEN)
+
+    uvloop.run(run())
+
+
+def test_what_would_wait_in_vain_is_refused_unread_and_counted_and_its_connection_stays(store, monkeypatch):
+    """Of a body nothing is read but its end: that this one is no request is found out only when it is."""
+
+    async def run():
+        async with gateway(store, {"limit": {"min": 1, "max": 1}}) as (app, target):
+            path = "/v2/models/double/infer"
+            with pytest.raises(Refused) as told:
+                await target.post(path, b"no request")
+            assert told.value.status == 400
+            monkeypatch.setattr(Gate, "waiting", property(lambda _: 1))
+            monkeypatch.setattr(Gate, "hopeless", lambda _, context, criticality: criticality.label != "critical")
+            connections = len(target.session.connector._conns)
+            for _ in range(3):
+                with pytest.raises(Refused, match="model 'double' is overloaded: its turn did not come") as told:
+                    await target.post(path, b"no request")
+                assert (told.value.status, told.value.retry_after) == (503, "1")
+            assert len(target.session.connector._conns) == connections
+            for ask in (clients.oip_grpc, clients.tfs_grpc, clients.tfs_rest_columns, clients.torchserve_oip):
+                with pytest.raises(Refused, match="is overloaded"):
+                    await ask(target, "double", GIVEN)
+            unread = target.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            with pytest.raises(grpc.aio.AioRpcError, match="is overloaded"):
+                await unread(b"\n\x06double and what is no message")
+            assert value(app, "refused_total", reason="wait", priority="default") == 8
+            durations = {"protocol": "oip-http", "model": "double", "backend": "", "outcome": "overloaded"}
+            count = app.metrics.registry.get_sample_value("gateway_request_duration_seconds_count", durations)
+            assert count == 3
+            assert app.metrics.registry.get_sample_value("gateway_rejected_total", {"reason": "overloaded"}) == 8
+            target.said = {"x-gateway-priority": "critical"}
+            await clients.oip_json(target, "double", GIVEN)
+
+    uvloop.run(run())
+
+
+def test_what_may_be_cached_is_read(store, monkeypatch):
+    async def run():
+        async with gateway(store, {}, cache={}) as (_, target):
+            monkeypatch.setattr(Gate, "waiting", property(lambda _: 1))
+            monkeypatch.setattr(Gate, "hopeless", lambda *_: True)
             await clients.oip_json(target, "double", GIVEN)
 
     uvloop.run(run())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+from dataclasses import replace
 
 import aiohttp
 import grpc
@@ -161,6 +162,29 @@ async def test_what_was_learned_of_backends_goes_on(store):
         other = now.endpoints[1].circuit
         other.failed(other.generation, 0.0)
         assert other.failed(other.generation, 0.0)  # two are enough now
+
+
+@looped
+async def test_budgets_and_what_clients_have_left_go_on(store):
+    admission = {"clients": {"rate": 0.001, "burst": 2}}
+    async with stack(store, hedging={}, admission=admission) as (app, front, _):
+        body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+
+        async def asked():
+            return (await fetch(front["http"], "/v2/models/double/infer", "POST", body))[0]
+
+        chances = app._catalog.get("double").chances
+        assert [await asked(), await asked(), await asked()] == [200, 200, 429]
+        assert (await patch(front, {"default_timeout": 20, "retries": {"attempts": 2}}))[0] == 200
+        assert await asked() == 429
+        now = app._catalog.get("double").chances
+        assert (now.retries, now.hedges) == (chances.retries, chances.hedges)
+        assert (await patch(front, {"retries": {"budget": 0.1}, "admission": {"clients": {"burst": 3}}}))[0] == 200
+        assert app._catalog.get("double").chances.retries.share == 0.1
+        assert [await asked() for _ in range(4)] == [200, 200, 200, 429]
+        model = app._catalog.get("double")
+        app._repository._serving.add(replace(model, chances=None))  # as when it is loaded anew
+        assert app._catalog.get("double").chances == model.chances
 
 
 @looped

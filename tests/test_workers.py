@@ -178,6 +178,22 @@ def test_a_killed_worker_is_replaced_and_a_drain_loses_nothing(config):
     run(scenario())
 
 
+def test_a_second_signal_ends_all_at_once_although_a_worker_hangs(tmp_path, config):
+    write_config(config, tmp_path / "store", workers=2, parity=None, drain={"grace": 60, "timeout": 60})
+
+    async def scenario():
+        async with serving(config) as served:
+            pids = [worker["pid"] for worker in await served.workers()]
+            os.kill(pids[0], signal.SIGSTOP)
+            served.process.send_signal(signal.SIGINT)
+            await served.until("draining")
+            served.process.send_signal(signal.SIGINT)
+            assert await served.exit_code() == 0
+            assert all(map(gone, pids))
+
+    run(scenario())
+
+
 def test_a_start_that_fails_says_why_once(tmp_path, config):
     async def scenario():
         write_config(config, tmp_path / "store", workers=2, models=["nope"])

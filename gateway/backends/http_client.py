@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from gateway.backends.hosts import NO_HOSTS, Hosts
 from gateway.backends.http_connection import ConnectionBroken, HTTPAnswer, HTTPConnection, ProtocolViolation
 from gateway.core.errors import AttemptTimeout, BackendError, ConnectFailed, ConnectionLost
+from gateway.core.tensors import Buffer
 
 _CONNECT_SECONDS = 5.0
 # One of several servers is not waited for so long: time for one more try of the kernel, which comes after a second.
@@ -54,24 +55,25 @@ class HTTPClient:
             ConnectionLost: the connection broke before the answer was complete.
             BackendError: the answer is no HTTP or too large.
         """
-        return await self._exchange("GET", path, b"", headers or {})
+        return await self._exchange("GET", path, (), headers or {})
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
-        """POST ``body`` to ``path``; raises as ``get``."""
-        return await self._exchange("POST", path, body, headers)
+    async def post(self, path: str, body: bytes | Sequence[Buffer], headers: Mapping[str, str]) -> HTTPAnswer:
+        """POST ``body``, whole or in parts, to ``path``; raises as ``get``."""
+        return await self._exchange("POST", path, (body,) if isinstance(body, bytes) else body, headers)
 
     async def delete(self, path: str, headers: Mapping[str, str]) -> HTTPAnswer:
         """DELETE ``path``; raises as ``get``."""
-        return await self._exchange("DELETE", path, b"", headers)
+        return await self._exchange("DELETE", path, (), headers)
 
     async def close(self) -> None:
         """Close all connections that are not in use."""
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
+    async def _exchange(self, method: str, path: str, body: Sequence[Buffer], headers: Mapping[str, str]) -> HTTPAnswer:
+        length = sum([len(part) for part in body])
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._authority}\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._authority}\r\nContent-Length: {length}\r\n{lines}\r\n"
         connection = self._idle_connection() or await self._connect()
         answer = connection.send(head.encode("latin-1"), body)
         expiry = asyncio.get_running_loop().call_later(self._timeout, _expire, answer)

@@ -8,11 +8,13 @@ streaming.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
+
+from gateway.core.tensors import Buffer
 
 
 class ConnectionBroken(Exception):
@@ -46,15 +48,15 @@ class HTTPConnection(asyncio.Protocol):
         self._until_close = False
         self.reusable = False
 
-    def send(self, head: bytes, body: bytes) -> asyncio.Future[HTTPAnswer]:
-        """Send one request; the future fails with ConnectionBroken or ProtocolViolation."""
+    def send(self, head: bytes, body: Sequence[Buffer]) -> asyncio.Future[HTTPAnswer]:
+        """Send one request, ``body`` uncopied; the future fails with ConnectionBroken or ProtocolViolation."""
         answer: asyncio.Future[HTTPAnswer] = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
             answer.set_exception(ConnectionBroken())
             return answer
         self._answer = answer
         self.reusable = False
-        self._transport.writelines((head, body))
+        self._transport.writelines((head, *body))
         return answer
 
     def close(self) -> None:

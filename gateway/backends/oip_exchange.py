@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.backends.http_connection import HTTPAnswer
-from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request, parse_header_length
+from gateway.codecs.oip_http import HEADER_LENGTH, decode_response, encode_request_parts, parse_header_length
 from gateway.core.errors import (
     BackendError,
     DeadlineExceeded,
@@ -18,6 +18,7 @@ from gateway.core.errors import (
     Unsupported,
 )
 from gateway.core.messages import InferRequest, InferResponse
+from gateway.core.tensors import Buffer
 
 _log = structlog.get_logger()
 _HEADER_LENGTH = HEADER_LENGTH.lower()
@@ -34,13 +35,13 @@ _ERRORS: dict[int, type[GatewayError]] = {
 }
 
 
-def to_http(request: InferRequest, *, binary: bool = True) -> tuple[bytes, dict[str, str]]:
-    """Body and headers for ``request``, tensors in binary or in JSON.
+def to_http(request: InferRequest, *, binary: bool = True) -> tuple[list[Buffer], dict[str, str]]:
+    """Body, in parts, and headers for ``request``, tensors in binary or in JSON.
 
     Raises:
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
-    body, header_length = encode_request(request, binary=binary)
+    body, header_length = encode_request_parts(request, binary=binary)
     headers = {"Content-Type": "application/json", **request.context.trace_headers()}
     if header_length is not None:
         headers |= {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(header_length)}

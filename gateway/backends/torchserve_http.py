@@ -25,6 +25,7 @@ from gateway.core.errors import (
     Unavailable,
 )
 from gateway.core.messages import InferRequest, InferResponse, RequestContext
+from gateway.core.tensors import Buffer
 
 _log = structlog.get_logger()
 
@@ -69,7 +70,9 @@ class TorchServeHTTP:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _post(self, model: str, version: str, body: bytes, headers: Mapping[str, str]) -> HTTPAnswer:
+    async def _post(
+        self, model: str, version: str, body: bytes | Sequence[Buffer], headers: Mapping[str, str]
+    ) -> HTTPAnswer:
         path = f"/predictions/{quote(model, safe='')}" + (f"/{quote(version, safe='')}" if version else "")
         answer = await self._keys.authorized("inference", lambda key: self._client.post(path, body, {**headers, **key}))
         if answer.status != 200:

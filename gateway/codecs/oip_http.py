@@ -32,25 +32,19 @@ _TOKENS = "nan_tokens"  # a parameter of ours
 _NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
 
 
-class _TensorJSON(msgspec.Struct):
-    name: str
-    shape: list[Any]
-    datatype: str
-    given: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
-    data: Any = msgspec.UNSET
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return self.given or {}  # null stands for none in what KServe and MLServer write
-
-
 class _OutputJSON(msgspec.Struct):
     name: str
     given: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return self.given or {}
+        return self.given or {}  # null stands for none in what KServe and MLServer write
+
+
+class _TensorJSON(_OutputJSON, kw_only=True):
+    shape: list[Any]
+    datatype: str
+    data: Any = msgspec.UNSET
 
 
 class _RequestJSON(msgspec.Struct, Generic[T]):
@@ -174,7 +168,8 @@ def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes,
     if response.parameters:
         head["parameters"] = finite_parameters(response.parameters)
     binary = [form.is_binary(output.name) for output in response.outputs]
-    return _encode(head, "outputs", response.outputs, binary, form.wishes, tokens=form.tokens)
+    parts, header_length = _encode(head, "outputs", response.outputs, binary, form.wishes, tokens=form.tokens)
+    return b"".join(parts), header_length
 
 
 def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes, int | None]:
@@ -185,6 +180,12 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes
     Raises:
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
+    parts, header_length = encode_request_parts(request, binary=binary)
+    return b"".join(parts), header_length
+
+
+def encode_request_parts(request: InferRequest, *, binary: bool = True) -> tuple[list[Buffer], int | None]:
+    """The same in parts, the tensors' bytes uncopied."""
     head: dict[str, Any] = {"id": request.id} if request.id else {}
     head["parameters"] = {**finite_parameters(request.parameters), "binary_data_output": binary}
     if request.outputs:
@@ -275,7 +276,7 @@ def _encode(
     said: Mapping[str, Mapping[str, Parameter]] = {},
     *,
     tokens: bool = False,
-) -> tuple[bytes, int | None]:
+) -> tuple[list[Buffer], int | None]:
     documents: list[dict[str, Any]] = []
     blobs: list[Buffer] = []
     for tensor, raw in zip(tensors, binary, strict=True):
@@ -292,6 +293,4 @@ def _encode(
         documents.append(document)
     head[kind] = documents
     header = encode_json(head) if tokens else orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
-    if not blobs:
-        return header, None
-    return b"".join((header, *blobs)), len(header)
+    return [header, *blobs], len(header) if blobs else None

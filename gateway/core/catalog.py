@@ -13,6 +13,7 @@ from gateway.core.in_flight import InFlight
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.padding import Padding
 from gateway.core.preparation import Classify, Prepare, Takes
+from gateway.core.second_chances import SecondChances
 from gateway.core.service import Service
 from gateway.core.signatures import Signature
 from gateway.core.statistics import ModelStatistics
@@ -46,6 +47,7 @@ class ServedModel:
         statistics: counts and durations since the start.
         in_flight: requests that it is answering.
         gate: lets its requests in; None where all are.
+        chances: what is known of its retries and hedges; None where there is no second backend.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ServedModel:
     statistics: ModelStatistics = field(default_factory=ModelStatistics)
     in_flight: InFlight = field(default_factory=InFlight)
     gate: Gate | None = None
+    chances: SecondChances | None = None
 
     @property
     def ready(self) -> bool:
@@ -95,6 +98,9 @@ class Catalog:
     """Look-up of served models by name and version, or by a label that stands for a version.
 
     ``labels`` holds, for each model, version by label.
+
+    Attributes:
+        guarded: requests have to be admitted.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class Catalog:
         self._models: dict[str, dict[str, ServedModel]] = {}
         self._missing: dict[str, str] = {}
         self._labels = labels or {}
+        self.guarded = False
         for model in models:
             self.add(model)
 
@@ -112,6 +119,7 @@ class Catalog:
     def add(self, model: ServedModel) -> None:
         """Serve ``model`` from now on, in place of one of the same name and version."""
         versions = {**self._models.get(model.name, {}), model.version: model}
+        self.guarded = model.gate is not None  # admission is for all models or for none
         # Oldest first, so that the last one is what a client without a version gets.
         self._models[model.name] = dict(sorted(versions.items(), key=lambda item: int(item[0])))
         self._missing.pop(model.name, None)
@@ -126,6 +134,13 @@ class Catalog:
     def find(self, name: str, version: str) -> ServedModel | None:
         """That very version, if it is served."""
         return self._models.get(name, {}).get(version)
+
+    def only(self, name: str, version: str) -> ServedModel | None:
+        """What requests for ``version`` of ``name``, empty for any, certainly are for; None if that is not certain."""
+        versions = self._models.get(name, {})
+        if version or len(versions) != 1:
+            return versions.get(version)
+        return next(iter(versions.values()))
 
     def expect(self, name: str, reason: str) -> None:
         """Say that ``name`` cannot be served yet because of ``reason``, in place of "unknown model"."""

@@ -4,6 +4,8 @@ closed ──too many failures──→ open ──its time is over, or its heal
   ↑                             ↑                                                              │
   │                             └───────────── an attempt fails: open for longer ──────────────┤
   └─────────────────────────────────── an attempt succeeds ────────────────────────────────────┘
+
+While one is open and all others are too, requests are sent all the same; the first that succeeds closes it at once.
 """
 
 from __future__ import annotations
@@ -48,7 +50,18 @@ class Circuit:
             before the circuit opened may fail long after it has closed.
     """
 
-    __slots__ = ("_accrual", "_closed_at", "_pause", "_policy", "_probing", "_random", "_until", "closed", "generation")
+    __slots__ = (
+        "_accrual",
+        "_closed_at",
+        "_needed",
+        "_pause",
+        "_policy",
+        "_probing",
+        "_random",
+        "_until",
+        "closed",
+        "generation",
+    )
 
     def __init__(self, policy: BreakerPolicy = BreakerPolicy(), random: Callable[[], float] = random.random) -> None:
         self.closed = True
@@ -58,7 +71,7 @@ class Circuit:
         self._accrual = self._fresh_accrual()
         self._pause = 0.0
         self._until = self._closed_at = 0.0
-        self._probing = False
+        self._probing = self._needed = False
 
     def state(self, now: float) -> CircuitState:
         """As the drawing has it."""
@@ -91,6 +104,10 @@ class Circuit:
         """Try again now and not later: something else says that the backend is well."""
         self._until = min(self._until, now)
 
+    def is_needed(self) -> None:
+        """Note that a request is sent because nobody else is trusted either: one that goes well is reason enough."""
+        self._needed = True
+
     def succeeded(self, generation: int, now: float) -> bool:
         """Note that an attempt went well that began in ``generation``; returns whether it has closed the circuit."""
         if generation != self.generation:
@@ -98,7 +115,7 @@ class Circuit:
         if self.closed:
             self._accrual.succeeded(now)
             return False
-        if now < self._until:
+        if now < self._until and not self._needed:
             return False
         self.closed, self._closed_at = True, now
         self.generation += 1
@@ -122,7 +139,7 @@ class Circuit:
         first, most = self._policy.backoff
         self._pause = min(2 * self._pause or first, most)
         self._until = now + self._pause * (1 - self._random() / 2)
-        self.closed = self._probing = False
+        self.closed = self._probing = self._needed = False
         self.generation += 1
         self._accrual = self._fresh_accrual()
 

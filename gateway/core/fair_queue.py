@@ -64,6 +64,24 @@ class FairQueue(Generic[T]):
         """How many wait that are at least as critical."""
         return sum(self._sizes[: criticality + 1])
 
+    def turns_before(self, newcomer: Turn, enough: float) -> int:
+        """How many would have their turn before ``newcomer``, which is not in the queue; counts no further than enough.
+
+        Of another client of the same weight those that wait as long as all of the newcomer's own do.
+        """
+        count = sum(self._sizes[: newcomer.criticality])
+        lines = self._lines[newcomer.criticality]
+        own = lines.get(newcomer.client)
+        before = sum(len(turns) for level, turns in own.levels.items() if level <= newcomer.level) if own else 0
+        rounds = (before + 1) / self._weight(newcomer.client)
+        count += before
+        for client, line in lines.items():
+            if count >= enough:
+                break
+            if line is not own:
+                count += min(line.size, math.ceil(rounds * self._weight(client)))
+        return count
+
     def add(self, turn: T) -> None:
         """Let it wait behind all of its client's that are as urgent."""
         lines = self._lines[turn.criticality]

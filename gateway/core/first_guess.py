@@ -1,15 +1,16 @@
 """Where to look for the best limit first: what quiet times tell of it, by Little's law.
 
 As many requests are under way as the throughput times the latency. With the throughput of a crowd and the latency of
-quiet times, that is as many as a backend can work on at once; some more are at its door.
+quiet times, that is as many as a backend can work on at once. Begun is with a share of that: quiet times are not all
+quiet, and too few under way are found out sooner than too many.
 """
 
 from __future__ import annotations
 
 import math
 
-_BLOCK = 20  # answers whose mean latency is one look; of many looks the best one counts
-_MARGIN = 2.0
+_BLOCK = 10  # answers whose mean latency is one look; of many looks the best one counts
+_SHARE = 0.5
 
 
 class FirstGuess:
@@ -36,4 +37,4 @@ class FirstGuess:
         self._crowded += 1
         if self._crowded < answers or now - self._began < seconds:
             return None
-        return _MARGIN * self._crowded / (now - self._began) * self._least
+        return _SHARE * self._crowded / (now - self._began) * self._least

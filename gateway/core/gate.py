@@ -6,6 +6,7 @@ What is refused at once costs nothing; what waits in a backend for longer than i
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from gateway.core.fair_queue import FairQueue, Turn
 from gateway.core.messages import RequestContext
 from gateway.core.tracing import child_span
 
+# Who is refused before it waits has so many times as many before it as have their turn in the time that it may wait.
+_IN_VAIN = 1.5
 # While there is a standing queue, a request waits at most for so much of a usual answer's time, and at least so long.
 _SHARE_OF_ANSWER = 0.5
 _SHORTEST_WAIT = 0.005
@@ -123,6 +126,11 @@ class Gate:
         """How many wait now."""
         return len(self._queue)
 
+    @property
+    def patience(self) -> float:
+        """How long one may wait in a queue that does not pass, in seconds."""
+        return min(self._limits.wait, max(_SHORTEST_WAIT, self._usual * _SHARE_OF_ANSWER))
+
     def adopt(self, limits: GateLimits, clients: Clients, appetite: Callable[[], int]) -> None:
         """Obey other settings from now on; who is in stays, and who waits goes on to wait or is let in."""
         if (limits.least, limits.most) != (self._limits.least, self._limits.most):
@@ -184,6 +192,25 @@ class Gate:
         limit = self._limit.limit
         return max(1, int(limit * self._limits.sheddable)) if criticality is Criticality.SHEDDABLE else limit
 
+    def hopeless(self, context: RequestContext, criticality: Criticality) -> bool:
+        """Whether a request would wait in vain, as things are: then it may as well be refused unread.
+
+        That is so only in a queue that does not pass, where one refused early is one less that is refused after it has
+        waited. What is critical always has its try.
+        """
+        if not self._queue or criticality is Criticality.CRITICAL or self.in_flight < self._share(criticality):
+            return False
+        now = self._clock()
+        if not self._stands(criticality, now) or not self._queue.ahead_of(criticality):
+            return False
+        turns = max(1.0, _IN_VAIN * self._limit.limit * self.patience / self._usual) if self._usual else math.inf
+        newcomer = Turn(client=self._clients.name(context), criticality=criticality, level=context.level)
+        return self._queue.turns_before(newcomer, turns) >= turns
+
+    def refusal(self, criticality: Criticality) -> GatewayError:
+        """What a request gets that would wait in vain, counted as one that did."""
+        return self._refusal("wait", criticality)
+
     async def wait(self, context: RequestContext, criticality: Criticality) -> None:
         """Return when a request is let in that could not enter at once.
 
@@ -202,7 +229,7 @@ class Gate:
             self._free_at[criticality] = since
         allowed, reason = self._allowed(turn, context, since)
         if allowed <= 0:
-            raise self._refusal(turn, reason)
+            raise self._refusal(reason, criticality)
         self._make_room(turn)
         self._queue.add(turn)
         timer = loop.call_later(allowed, self._expire, turn, reason)
@@ -225,12 +252,16 @@ class Gate:
         behind. It consists of those that are at least as critical; the others wait behind.
         """
         wait = self._limits.wait
-        if now - self._free_at[turn.criticality] > wait:
-            wait = min(wait, max(_SHORTEST_WAIT, self._usual * _SHARE_OF_ANSWER))
+        if self._stands(turn.criticality, now):
+            wait = self.patience
         ends = [(wait, "wait"), (context.time_left() - self._usual, "deadline")]
         if context.queue_timeout is not None:
             ends.append((context.queue_timeout, "queue_timeout"))
         return min(ends)
+
+    def _stands(self, criticality: Criticality, now: float) -> bool:
+        """Whether those as critical have been waiting, one or another, for longer than one may."""
+        return now - self._free_at[criticality] > self._limits.wait
 
     def _make_room(self, turn: _Turn) -> None:
         """See to it that there is a place for ``turn``; raises Overloaded when it is the one that has to go."""
@@ -238,18 +269,18 @@ class Gate:
             return
         victim = self._queue.victim(turn)
         if victim is None:
-            raise self._refusal(turn, "full")
+            raise self._refusal("full", turn.criticality)
         self._queue.discard(victim)
         if not victim.admission.done():
-            victim.admission.set_exception(self._refusal(victim, "displaced"))
+            victim.admission.set_exception(self._refusal("displaced", victim.criticality))
 
     def _expire(self, turn: _Turn, reason: str) -> None:
         if not turn.admission.done():
             self._queue.discard(turn)
-            turn.admission.set_exception(self._refusal(turn, reason))
+            turn.admission.set_exception(self._refusal(reason, turn.criticality))
 
-    def _refusal(self, turn: _Turn, reason: str) -> GatewayError:
-        self._recorder.refused(reason, turn.criticality.label)
+    def _refusal(self, reason: str, criticality: Criticality) -> GatewayError:
+        self._recorder.refused(reason, criticality.label)
         if reason == "queue_timeout":
             return QueueTimeout(f"model {self._name!r}: the request's timeout expired in the queue")
         # By then everybody who waits now is served or refused.

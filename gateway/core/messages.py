@@ -19,6 +19,7 @@ NO_PARAMETERS: Mapping[str, Parameter] = {}
 SCHEDULE_PARAMETERS = frozenset(("priority", "timeout"))
 # The last digit of a traceparent's flags when the lowest of them is set.
 _SAMPLED_FLAGS = frozenset("13579bdf")
+_RESOLUTION = 0.002  # seconds: of the loop's timers, which may end a request a moment before its deadline
 _NO_INPUT_PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {}
 
 
@@ -136,6 +137,11 @@ class RequestContext:
     def time_left(self) -> float:
         """Seconds until ``deadline``."""
         return self.deadline - asyncio.get_running_loop().time()
+
+    @property
+    def expired(self) -> bool:
+        """Whether ``deadline`` is over: then whoever is cancelled is so for that, and not because the client left."""
+        return self.time_left() <= _RESOLUTION
 
     def trace_headers(self) -> dict[str, str]:
         """The trace context as HTTP headers or gRPC metadata for a backend."""

@@ -20,17 +20,22 @@ class Rate:
 class RateLimits:
     """The buckets of the latest ``tracked`` clients; one that comes back after it was forgotten has a full one.
 
-    ``default`` is for clients without an entry in ``named``; None lets them ask as often as they like.
+    ``default`` is for clients without an entry in ``named``; None lets them ask as often as they like. Clients whose
+    rate is the same as in ``before`` have what they had left there.
     """
 
     __slots__ = ("_buckets", "_default", "_named", "_tracked")
 
-    def __init__(self, default: Rate | None, named: Mapping[str, Rate], tracked: int) -> None:
+    def __init__(
+        self, default: Rate | None, named: Mapping[str, Rate], tracked: int, before: RateLimits | None = None
+    ) -> None:
         self._default = default
         self._named = named
         self._tracked = tracked
         # By client, the one that asked last at the end: when its bucket would be full, if nothing more was taken.
-        self._buckets: OrderedDict[str, float] = OrderedDict()
+        self._buckets = OrderedDict[str, float]()
+        if before is not None:
+            self._go_on(before)
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -40,7 +45,7 @@ class RateLimits:
 
         Else nothing is taken, and the result is the seconds until it has one.
         """
-        rate = self._named.get(client, self._default)
+        rate = self._rate(client)
         if rate is None:
             return 0.0
         each = 1 / rate.per_second
@@ -54,3 +59,13 @@ class RateLimits:
         if len(self._buckets) > self._tracked:
             self._buckets.popitem(last=False)
         return 0.0
+
+    def _rate(self, client: str) -> Rate | None:
+        return self._named.get(client, self._default)
+
+    def _go_on(self, before: RateLimits) -> None:
+        for client, full_at in before._buckets.items():
+            if self._rate(client) == before._rate(client):
+                self._buckets[client] = full_at
+        for _ in range(len(self._buckets) - self._tracked):
+            self._buckets.popitem(last=False)

@@ -18,14 +18,15 @@ class RecentLatency:
     ``now`` is in seconds on a clock that never goes back.
 
     Attributes:
+        percentile: which one, from 0 to 1.
         value: the percentile in seconds, at most 10 % too large; None while there are too few samples.
     """
 
-    __slots__ = ("_current", "_ends", "_half", "_least_samples", "_percentile", "_previous", "_since", "value")
+    __slots__ = ("_current", "_ends", "_half", "_least_samples", "_previous", "_since", "percentile", "value")
 
     def __init__(self, percentile: float, window: float = 60.0) -> None:
         self.value: float | None = None
-        self._percentile = percentile
+        self.percentile = percentile
         self._least_samples = math.ceil(round(_BEYOND / (1 - percentile), 6))
         self._half = window / 2
         self._current = self._previous = [0] * _BUCKETS
@@ -56,7 +57,7 @@ class RecentLatency:
         samples = sum(both)
         if samples < self._least_samples:
             return
-        beyond = samples * (1 - self._percentile)
+        beyond = samples * (1 - self.percentile)
         for bucket in range(_BUCKETS - 1, -1, -1):
             beyond -= both[bucket]
             if beyond < 0:

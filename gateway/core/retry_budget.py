@@ -11,12 +11,16 @@ class RetryBudget:
 
     Deposits lapse after ``window`` seconds, and so do withdrawals, to a tenth of it. ``now`` is in seconds on a clock
     that never goes back.
+
+    Attributes:
+        share, per_second: as they were given.
     """
 
-    __slots__ = ("_balance", "_newest", "_reserve", "_share", "_slots", "_width")
+    __slots__ = ("_balance", "_newest", "_reserve", "_slots", "_width", "per_second", "share")
 
     def __init__(self, share: float, per_second: float, window: float = 10.0) -> None:
-        self._share = share
+        self.share = share
+        self.per_second = per_second
         self._reserve = per_second * window
         self._width = window / _SLOTS
         self._slots = [0.0] * _SLOTS
@@ -25,7 +29,7 @@ class RetryBudget:
 
     def deposit(self, now: float) -> None:
         """One request has come."""
-        self._add(self._share, now)
+        self._add(self.share, now)
 
     def withdraw(self, now: float) -> bool:
         """Take one retry; False when none is left."""

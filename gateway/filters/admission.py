@@ -13,8 +13,6 @@ from gateway.core.gate import Gate
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
-_RESOLUTION = 0.002  # seconds: of the loop's timers, which may end a request a moment before its deadline
-
 
 class Admission(Filter):
     """Sends every request through ``gate``, and tells it how each of them ended."""
@@ -35,7 +33,7 @@ class Admission(Filter):
         try:
             response = await self.inner(request)
         except asyncio.CancelledError:
-            if context.time_left() <= _RESOLUTION:
+            if context.expired:
                 gate.exceeded(self._clock() - started)
             else:
                 gate.leave()

@@ -125,8 +125,12 @@ class Balance:
             return probed[0]
         # A suspect is better than nobody, and so is even one whose circuit is open: all of them out would be an outage
         # that the gateway makes.
-        trusted = trusted or [each for each in candidates if each.endpoint.circuit.closed] or [*candidates]
-        return self._policy.choose([*trusted, *(each for each in probed if each not in trusted)], request, now)
+        trusted = trusted or [each for each in candidates if each.endpoint.circuit.closed]
+        if trusted:
+            return self._policy.choose([*trusted, *(each for each in probed if each not in trusted)], request, now)
+        chosen = self._policy.choose(candidates, request, now)
+        chosen.endpoint.circuit.is_needed()
+        return chosen
 
     def _nobody(self, request: InferRequest) -> GatewayError:
         """Why no backend takes ``request``: none ever will, or none does now."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from gateway.core.catalog import Catalog
-from gateway.core.errors import outcome_of
+from gateway.core.catalog import Catalog, ServedModel
+from gateway.core.errors import DeadlineExceeded, outcome_of
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.routing import ModelRouting
 
@@ -14,8 +16,11 @@ from gateway.core.routing import ModelRouting
 class RouteRecorder(Protocol):
     """Where it is counted what the configuration decided."""
 
-    def routed(self, model: str, version: str, by: str, outcome: str) -> None:
-        """One request ended that went to ``version`` because ``by``, a key below the model's routing, says so."""
+    def routed(self, model: str, version: str, by: str, outcome: str, duration: float) -> None:
+        """One request ended that went to ``version`` because ``by``, a key below the model's routing, says so.
+
+        ``duration`` is in seconds since the front door had it.
+        """
 
 
 class Route:
@@ -40,10 +45,16 @@ class Route:
             response = await model.service(request)
         except BaseException as error:
             if by:
-                self._recorder.routed(model.name, model.version, by, outcome_of(error))
+                # The deadline stands above, and cancels what is below.
+                late = isinstance(error, asyncio.CancelledError) and request.context.expired
+                self._record(request, model, by, DeadlineExceeded.reason if late else outcome_of(error))
             raise
         finally:
             model.in_flight.leave()
         if by:
-            self._recorder.routed(model.name, model.version, by, "ok")
+            self._record(request, model, by, "ok")
         return response
+
+    def _record(self, request: InferRequest, model: ServedModel, by: str, outcome: str) -> None:
+        duration = time.perf_counter() - request.context.started
+        self._recorder.routed(model.name, model.version, by, outcome, duration)

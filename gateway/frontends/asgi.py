@@ -13,6 +13,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+# Among the extensions of a scope: takes the beginning of a body and the limits, and gives the whole body.
+REST = "gateway.rest"
+Rest = Callable[[bytes, Limits], Awaitable[bytes]]
 
 
 class ClientDisconnected(Exception):
@@ -61,7 +64,7 @@ class Client:
             self._waiting.cancel()
 
 
-async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> bytes:
+async def read_body(scope: Scope, receive: Receive, headers: dict[bytes, bytes], limits: Limits) -> bytes:
     """The whole request body.
 
     Raises:
@@ -80,29 +83,14 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
     if message["type"] == "http.request" and not message.get("more_body", False):
         whole: bytes = message.get("body", b"")
         return _checked(whole, limits)
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnected
+    rest: Rest = scope["extensions"][REST]
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read_pieces(message, receive, limits)
+            return await rest(message.get("body", b""), limits)
     except TimeoutError:
         raise RequestTimeout(f"body: not complete within {limits.body_seconds:g} s") from None
-
-
-async def _read_pieces(message: MutableMapping[str, Any], receive: Receive, limits: Limits) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        chunks.append(chunk)
-        if size > limits.body_bytes:
-            raise PayloadTooLarge(f"body: over the limit of {limits.body_bytes} bytes")
-        if len(chunks) > limits.body_chunks:
-            raise PayloadTooLarge(f"body: over the limit of {limits.body_chunks} chunks")
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-        message = await receive()
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:

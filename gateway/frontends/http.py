@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import unquote
 
 import structlog
@@ -39,6 +40,7 @@ DOORS: Mapping[str, type[HTTPDoor]] = {"oip": OIPDoor, "tfserving": TFServingDoo
 _CLOSE = (b"connection", b"close")
 # To a client that is gone; the status is nginx's.
 _UNREAD = Reply(b"", [], 499)
+_Reader = Callable[[], Awaitable[bytes]]  # of the body
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -75,7 +77,7 @@ class HTTPApp:
         caller = Caller((scope["client"] or ("",))[0], headers.get(b"authorization", b"").decode("latin-1"))
         exchange = Exchange({}, scope["method"], scope["query_string"], headers, b"", caller, client=_client(scope))
         try:
-            reply = await self._answer(path, exchange, receive)
+            reply = await self._answer(path, exchange, partial(read_body, scope, receive, headers, self._server.limits))
         except ClientDisconnected:
             return
         except asyncio.CancelledError as error:
@@ -88,7 +90,7 @@ class HTTPApp:
             _end(exchange.context.span, path, reply.status, exchange.error)
         await respond(send, reply.status, reply.body, [*reply.headers, *self._tail(exchange)])
 
-    async def _answer(self, path: str, exchange: Exchange, receive: Receive) -> Reply:
+    async def _answer(self, path: str, exchange: Exchange, read: _Reader) -> Reply:
         routes = self._routes.get(_first_part(path), [])
         verb = "GET" if exchange.method == "HEAD" else exchange.method
         allowed: list[str] = []
@@ -101,18 +103,18 @@ class HTTPApp:
                 continue
             exchange.parameters = {name: unquote(value) for name, value in match.groupdict().items()}
             exchange.route = route.operation.path
-            return await self._run(route, exchange, receive)
+            return await self._run(route, exchange, read)
         door = routes[0].door if routes else self._doors[0]
         return door.unrouted(exchange.method, path, allowed)
 
-    async def _run(self, route: _Route, exchange: Exchange, receive: Receive) -> Reply:
+    async def _run(self, route: _Route, exchange: Exchange, read: _Reader) -> Reply:
         try:
             if route.operation.access is Access.ADMIN:
                 self._server.authorization.require_admin(exchange.caller)
             if route.handler is None:
                 raise Unsupported(route.operation.missing)
             coding = request_coding(exchange.headers.get(b"content-encoding"))
-            exchange.body = await read_body(receive, exchange.headers, self._server.limits)
+            exchange.body = await read()
             if coding:
                 exchange.body = await self._compressor.inflate(exchange.body, coding, self._server.limits)
             # Who loads a model and does not wait for it wants it all the same.

@@ -12,7 +12,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.limits import Limits
-from gateway.frontends.asgi import Client
+from gateway.frontends.asgi import REST, Client
+from gateway.frontends.http_body import BodyRest
 
 # Request line and headers together, in bytes; what the other servers of this field allow is between 8 and 64 KiB.
 MAX_HEAD = 64 * 1024
@@ -62,6 +63,8 @@ class GatheringTransport:
 class GatewayHTTPProtocol(HttpToolsProtocol):
     """Refuses what is over the limits of a connection, in plain text, and closes it."""
 
+    _rest: BodyRest  # of the request whose body is being parsed
+
     def __init__(self, *arguments: Any, limits: Limits, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
@@ -72,7 +75,6 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self._upgrading = False
         self._problem = (400, "Invalid HTTP request received.")
         self._client = Client()
-        self._extensions = {Client.EXTENSION: self._client}
         # Armed only while a head or a refused body is incomplete: most requests arrive whole, and cost no timer.
         self._timer: asyncio.TimerHandle | None = None
 
@@ -108,10 +110,6 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             elif self._timer is None:
                 self._set_timer(self._limits.head_seconds, self._head_timed_out)
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = self._extensions
-
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         self._head += len(url)
@@ -130,11 +128,18 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         if self._upgrading:
             return
         super().on_headers_complete()
+        self._rest = BodyRest(self.cycle)
+        extensions = {Client.EXTENSION: self._client, REST: self._rest}
+        cast("dict[str, Any]", self.scope)["extensions"] = extensions
         self._in_head = False
         self._unset_timer()
         if len(self.pipeline) > MAX_PIPELINED:
             self.transport.close()
             raise ValueError("too many requests at once")
+
+    def on_body(self, body: bytes) -> None:
+        if not self._rest.takes(body):
+            super().on_body(body)
 
     def on_chunk_header(self) -> None:
         """The parser calls this for every chunk of a body."""

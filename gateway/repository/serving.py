@@ -58,7 +58,7 @@ class Serving:
         """Serve ``model`` from now on, in place of the one of that name and version, whose counts go on."""
         known = self.catalog.find(model.name, model.version)
         if known is not None:
-            model = replace(model, statistics=known.statistics, in_flight=known.in_flight)
+            model = replace(model, statistics=known.statistics, in_flight=known.in_flight, chances=known.chances)
         for endpoint in model.endpoints:
             endpoint.refusal = self._backends[endpoint.backend].capabilities.refusal(model.signature)
             endpoint.circuit.adopt(self._breaker)  # it may have been made before that changed
@@ -70,8 +70,8 @@ class Serving:
     def reconfigure(self, settings: GatewayConfig) -> None:
         """Serve every model by ``settings`` from now on; requests under way end in the stack that they began in.
 
-        Statistics and endpoints stay as they are, and so do the answers that are kept, the queues and the lanes
-        wherever their settings do.
+        Statistics and endpoints stay as they are, and so do the answers that are kept, the queues, the lanes and the
+        budgets wherever their settings do.
         """
         cache = self._caching
         if settings.cache != self._settings.cache:

@@ -83,14 +83,14 @@ def up(
     try:
         run.create()
         following = Following(file, read, settings)
-        start = partial(run_processes, following=following) if runtime == "process" else _docker_runtime(images)
+        run_servers = run_processes if runtime == "process" else _docker_runtime(images)
         with run.lock():
-            run_stack(run, lambda: start(settings, run))
+            run_stack(run, lambda: run_servers(settings, run, following))
     except RuntimeFailure as failure:
         complain(str(failure))
         raise typer.Exit(1) from None
     except OSError as error:  # of the run directory: no rights, a full disk, a file where a directory should be
-        complain(f"{error.filename}: {error.strerror}")
+        complain(f"{error.filename or run.shown(run.path)}: {error.strerror}")
         raise typer.Exit(1) from None
 
 
@@ -164,7 +164,7 @@ def all_ready(state: dict[str, Any]) -> bool:
     return state["phase"] == "ready" and all(server["state"] == "ready" for _, server in servers(state))
 
 
-def _docker_runtime(images: str) -> Callable[[GatewayConfig, RunDirectory], Coroutine[Any, Any, None]]:
+def _docker_runtime(images: str) -> Callable[[GatewayConfig, RunDirectory, Following], Coroutine[Any, Any, None]]:
     """Runs a stack in containers of images whose names begin with ``images``.
 
     Raises:

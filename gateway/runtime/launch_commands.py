@@ -11,10 +11,11 @@ from rich.text import Text
 from gateway.config.file import ConfigError, load_config
 from gateway.runtime.console import complain, results
 from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.launchers.front import NAME as GATEWAY
 from gateway.runtime.probe import ProbeFailed
 from gateway.runtime.probe import probe as send_probe
 from gateway.runtime.saved_requests import save_requests
-from gateway.runtime.single import become, plan_server
+from gateway.runtime.single import become, following, plan_server
 from gateway.runtime.state import DEFAULT_RUN_DIRECTORY, RunDirectory
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A backend with a `launch` section, or `gateway`.")]
@@ -51,6 +52,8 @@ def launch(
         settings = load_config(config)
         run.create()
         server = plan_server(settings, name, run, host=host, elsewhere=prepare)
+        if name == GATEWAY and config is not None:
+            server = following(server, config)
         save_requests(server, run.path)
         if not prepare:
             become(server)
@@ -61,7 +64,7 @@ def launch(
         complain(f"{name}: {failure}")
         raise typer.Exit(1) from None
     except OSError as error:  # of the run directory, or the program is not to be run
-        complain(f"{name}: {error.filename}: {error.strerror}")
+        complain(f"{name}: {error.filename or run.shown(run.path)}: {error.strerror}")
         raise typer.Exit(1) from None
 
 

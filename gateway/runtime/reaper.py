@@ -9,6 +9,7 @@ It runs as a plain file, isolated and without site-packages, so that it starts f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,7 +25,8 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     groups = follow_groups()
     if groups:
-        print(f"the supervisor is gone; stopping process groups {sorted(groups)}", file=sys.stderr, flush=True)  # noqa: T201
+        with contextlib.suppress(OSError):  # on a full disk there is no log, and all the more to stop
+            print(f"the supervisor is gone; stopping process groups {sorted(groups)}", file=sys.stderr, flush=True)  # noqa: T201
         stop_groups(groups)
 
 

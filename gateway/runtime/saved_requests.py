@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from gateway.core.criticality import HEADER as CRITICALITY
+from gateway.core.criticality import Criticality
 from gateway.runtime.launch import Launch
 from gateway.runtime.probe import SUFFIX, saved_in
 from gateway.runtime.readiness import NotReady, ProbeRequest
@@ -30,6 +32,12 @@ def save_requests(launch: Launch, run: Path) -> None:
 def as_http(request: ProbeRequest) -> bytes:
     """The request as it goes over the wire; the server closes the connection after its answer."""
     parts = urlsplit(request.url)
-    headers = {"Host": parts.netloc, "Connection": "close", "Content-Length": len(request.body), **request.headers}
+    headers = {
+        "Host": parts.netloc,
+        "Connection": "close",
+        CRITICALITY: Criticality.CRITICAL.label,  # a server that is busy refusing others must not be restarted for it
+        "Content-Length": len(request.body),
+        **request.headers,
+    }
     lines = [f"POST {quote(parts.path, safe='/:%')} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + request.body

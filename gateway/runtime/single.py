@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,6 +51,11 @@ def plan_server(
     launch = launch_gateway(context) if name == GATEWAY else launch_backend(name, context)
     assert launch is not None, name  # noqa: S101 - _check_name lets no other through
     return launch
+
+
+def following(launch: Launch, stack: Path) -> Launch:
+    """``launch``, of a gateway, which then also obeys what changes in ``stack``, the file that it was made from."""
+    return replace(launch, command=(*launch.command, "--stack", str(stack.absolute())))
 
 
 def become(launch: Launch) -> NoReturn:

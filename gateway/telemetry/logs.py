@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from functools import partial
+from typing import TextIO, cast
 
 import structlog
 
 from gateway.core.current import CURRENT
 from gateway.core.log_settings import LogSettings
 from gateway.telemetry.log_flood import LogFlood
+from gateway.telemetry.log_stream import LogStream
 
 
 class ProcessLogs(logging.Filter):
@@ -77,6 +79,7 @@ def configure_logging(worker: int | None = None) -> None:
     Every line of a ``worker``, one of several, has its number.
     """
     terminal = sys.stderr.isatty()
+    stream = cast("TextIO", LogStream(sys.stderr))
     shared: list[structlog.typing.Processor] = [
         name_request,
         structlog.processors.add_log_level,
@@ -93,10 +96,10 @@ def configure_logging(worker: int | None = None) -> None:
         processors=[LOGS.drop_silent, LogFlood(), *shared, renderer],
         # Loggers are cached, so that a level of theirs could not change: the first processor does it.
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     handler.addFilter(LOGS)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -113,7 +113,7 @@ class GatewayMetrics:
             self._rejected.labels(reason)
         self.queues = QueueMetrics(self.registry)
         self.retries = RetryMetrics(self.registry)
-        self.routing = RoutingMetrics(self.registry)
+        self.routing = RoutingMetrics(self.registry, BUCKETS)
         self.cache = CacheMetrics(self.registry)
         self.admission = AdmissionMetrics(self.registry)
         self.shadow = ShadowMetrics(self.registry, BUCKETS)

@@ -9,12 +9,21 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class WorkerMetrics:
-    """``count`` tells, whenever somebody asks, how many workers are in one of ``states``."""
+    """``count`` tells, whenever somebody asks, how many workers are in one of ``states``.
 
-    def __init__(self, states: Iterable[str], count: Callable[[str], int]) -> None:
+    Restarts are counted by which of ``reasons`` they have.
+    """
+
+    def __init__(self, states: Iterable[str], reasons: Iterable[str], count: Callable[[str], int]) -> None:
         self.registry = CollectorRegistry()
         workers = Gauge("gateway_workers", "Worker processes of this gateway.", ["state"], registry=self.registry)
         for state in states:
             workers.labels(state).set_function(partial(count, state))
-        restarts = Counter("gateway_worker_restarts", "Workers started in place of others.", registry=self.registry)
-        self.restarted: Callable[[], None] = restarts.inc
+        restarts = Counter(
+            "gateway_worker_restarts", "Workers started in place of others.", ["reason"], registry=self.registry
+        )
+        self._restarts = {reason: restarts.labels(reason) for reason in reasons}
+
+    def restarted(self, reason: str) -> None:
+        """One more, because of ``reason``."""
+        self._restarts[reason].inc()

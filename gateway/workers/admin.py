@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiohttp
 from starlette.applications import Starlette
@@ -26,10 +26,11 @@ def admin_app(
     config: ConfigControl,
     session: aiohttp.ClientSession,
     authorization: Authorization,
+    logging: Sequence[BaseRoute],
     others: ASGIApp,
     stopping: Callable[[], bool],
 ) -> Starlette:
-    """Liveness, readiness, the workers, and ``config``, which they all obey; ``others`` answers every other path.
+    """Liveness, readiness, the workers, ``config`` and ``logging``, which they all obey; ``others`` answers all else.
 
     Ready is who has a worker that is ready: the kernel gives connections to none that does not listen.
     """
@@ -47,7 +48,7 @@ def admin_app(
         return JSONResponse({"workers": [_told(slot) for slot in crew.slots]})
 
     routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/workers", workers)]
-    return Starlette(routes=[*routes, *config_routes(config, authorization), Mount("/", others)])
+    return Starlette(routes=[*routes, *config_routes(config, authorization), *logging, Mount("/", others)])
 
 
 async def _is_ready(address: str, session: aiohttp.ClientSession) -> bool:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig, Listener
+from gateway.core.log_settings import LogSettings
 from gateway.telemetry.worker_metrics import WorkerMetrics
-from gateway.workers.assignment import assignment
-from gateway.workers.worker_slot import WorkerSlot, WorkerState
+from gateway.workers.assignment import assignment, drain_seconds
+from gateway.workers.worker_slot import Reason, WorkerSlot, WorkerState
 
 _log = structlog.get_logger()
-
-# Beyond what the drain may take by its own settings: ending the process itself.
-_STOP_MARGIN = 5.0
 
 
 class Crew:
@@ -25,14 +23,16 @@ class Crew:
     Attributes:
         slots: the workers' places, by index.
         metrics: what the parent itself has to tell.
+        greetings: what is to be done with a worker that serves in place of another.
     """
 
     def __init__(self, settings: GatewayConfig, shared: Mapping[str, Listener]) -> None:
         self._settings = settings
         self._shared = shared
-        self.metrics = WorkerMetrics(WorkerState, self._count)
+        self.metrics = WorkerMetrics(WorkerState, Reason, self._count)
+        self.greetings: list[Callable[[WorkerSlot], Awaitable[None]]] = []
         self.slots = [
-            WorkerSlot(index, assignment(settings, index, shared), self.metrics.restarted)
+            WorkerSlot(index, assignment(settings, index, shared), self.metrics.restarted, self._welcome)
             for index in range(settings.workers)
         ]
 
@@ -68,10 +68,13 @@ class Crew:
         self._settings = settings
         await asyncio.gather(*(self._follow(slot) for slot in self.slots if slot is not first))
 
+    async def write_logs(self, logs: LogSettings) -> None:
+        """Have all workers, and those after them, write these log messages."""
+        await asyncio.gather(*(slot.write_logs(logs) for slot in self.slots))
+
     async def stop(self) -> None:
         """Drain all at once, and return when they are gone."""
-        drain = self._settings.drain
-        patience = drain.grace + drain.timeout + _STOP_MARGIN
+        patience = drain_seconds(self._settings)
         await asyncio.gather(*(slot.stop(patience) for slot in self.slots))
 
     def kill(self) -> None:
@@ -87,6 +90,10 @@ class Crew:
 
     def _assigned(self, slot: WorkerSlot, settings: GatewayConfig) -> GatewayConfig:
         return assignment(settings, slot.index, self._shared)
+
+    async def _welcome(self, newcomer: WorkerSlot) -> None:
+        for greeting in self.greetings:
+            await greeting(newcomer)
 
     def _count(self, state: str) -> int:
         return sum(slot.state == state for slot in self.slots)

@@ -1,58 +1,52 @@
-"""What the parent's admin port leaves to the workers: questions to one of them, orders to all."""
+"""What the parent's admin port leaves to the workers: questions to one of them or to all, orders to all."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-import aiohttp
 import orjson
-from yarl import URL
 
-from gateway.core.errors import GatewayError, InvalidRequest, Unavailable
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.limits import Limits
-from gateway.frontends.asgi import ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
+from gateway.frontends import http
+from gateway.frontends.asgi import ClientDisconnected, Receive, Scope, Send, read_body, respond
 from gateway.frontends.authorization import Authorization, Caller
 from gateway.frontends.http_door import JSON, STATUS, lookup
+from gateway.frontends.operations import Access
+from gateway.workers import gathered
+from gateway.workers.asking import Answer, Request, WorkerClient, forwarded
 from gateway.workers.crew import Crew
+from gateway.workers.gathered import Merge
 
-# No limit on the answer: draining a replica takes what it takes.
-_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
-_QUESTIONS = ("GET", "HEAD")
 # What anybody may read who reaches a single gateway's admin port.
-_OPEN = ("/backends",)
-# Of the connection and not of the message, or made anew here.
-_NOT_FORWARDED = {"connection", "keep-alive", "host", "content-length", "transfer-encoding", "date", "expect"}
-# The client library's own; who asks may not know compression.
-_NOT_ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
-
-
-@dataclass(slots=True, frozen=True)
-class _Request:
-    method: str
-    path: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
-@dataclass(slots=True, frozen=True)
-class _Answer:
-    status: int
-    headers: Headers
-    body: bytes
+_OPEN = ("/backends", "/shadow")
+# Whose answer it is.
+_WORKER = b"x-gateway-worker"
+_SAMPLE = re.compile(r"/shadow/samples/([0-9]{1,18})")
+# What changes nothing whichever worker does it, although it is no GET: inference, an index with a body.
+_FOR_ONE = [
+    (operation.method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path))))
+    for door in http.DOORS.values()
+    for operation in door.operations
+    if operation.access is Access.PUBLIC and operation.method != "GET"
+]
 
 
 class Forward:
-    """An ASGI application. ``GET`` and ``HEAD`` go to one worker; the rest to all, and the worst answer is given.
+    """An ASGI application. Orders go to all workers, and the worst answer is given.
+
+    The header ``x-gateway-worker`` of an answer tells whose it is.
 
     Workers take the parent for an administrator, so that who asks is judged here.
     """
 
-    def __init__(
-        self, crew: Crew, session: aiohttp.ClientSession, authorization: Authorization, limits: Limits
-    ) -> None:
+    def __init__(self, crew: Crew, workers: WorkerClient, authorization: Authorization, limits: Limits) -> None:
         self._crew = crew
-        self._session = session
+        self._workers = workers
         self._authorization = authorization
         self._limits = limits
 
@@ -62,69 +56,97 @@ class Forward:
         except ClientDisconnected:
             return
         except GatewayError as error:
-            answer = _Answer(lookup(STATUS, error), JSON, orjson.dumps({"error": error.message}))
+            answer = Answer(lookup(STATUS, error), JSON, orjson.dumps({"error": error.message}))
         await respond(send, answer.status, answer.body, answer.headers)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         headers = {name.lower(): value for name, value in scope["headers"]}
         path = scope["raw_path"].decode("latin-1")
         if not path.startswith("/"):
             raise InvalidRequest("a path that begins with / is expected")
-        question = scope["method"] in _QUESTIONS
-        if not (question and path in _OPEN):
+        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+        request = Request(scope["method"], path + query, forwarded(scope["headers"]), b"")
+        if not (request.is_question and path in _OPEN):
             host = scope["client"][0] if scope["client"] else ""
             self._authorization.require_admin(Caller(host, headers.get(b"authorization", b"").decode("latin-1")))
-        body = await read_body(receive, headers, self._limits)
-        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-        request = _Request(scope["method"], path + query, _forwarded(scope["headers"]), body)
-        return await (self._ask_one(request) if question else self._tell_all(request))
+        request = replace(request, body=await read_body(scope, receive, headers, self._limits))
+        if _is_for_one(request.method, path):
+            return await self._ask_one(request)
+        if not request.is_question:
+            return await self._tell_all(request, path)
+        if path == "/shadow/samples":
+            return await self._gather(request, lambda told: gathered.samples(told, len(self._crew.slots)))
+        if sample := _SAMPLE.fullmatch(path):
+            return await self._sample(request, int(sample[1]))
+        merge = gathered.merge_of(path)
+        return await (self._gather(request, merge) if merge else self._ask_one(request))
 
-    async def _ask_one(self, request: _Request) -> _Answer:
-        for slot in self._crew.ready:
-            if answer := await self._ask(slot.addresses.get("admin"), request):
-                return answer
+    async def _ask_one(self, request: Request) -> Answer:
+        slots = self._crew.ready
+        for slot in slots if request.is_question else slots[:1]:
+            if answer := await self._workers.ask(slot, request):
+                return _by(answer, slot.index)
         raise _nobody()
 
-    async def _tell_all(self, request: _Request) -> _Answer:
-        slots = self._crew.ready
-        if not slots:
+    async def _gather(self, request: Request, merge: Merge) -> Answer:
+        """One answer of all workers that have any; that of one where none can do it."""
+        # Uncompressed, and with a body.
+        headers = tuple((name, value) for name, value in request.headers if name.lower() != "accept-encoding")
+        answers = await self._ask_all(replace(request, method="GET", headers=headers))
+        told = {worker: answer for worker, answer in answers.items() if answer is not None}
+        if not told:
             raise _nobody()
-        answers = await asyncio.gather(*(self._ask(slot.addresses.get("admin"), request) for slot in slots))
-        silent = [str(slot.index) for slot, answer in zip(slots, answers, strict=True) if answer is None]
+        return _merged(told, merge) or _by(*_worst(told))
+
+    async def _tell_all(self, request: Request, path: str) -> Answer:
+        answers = await self._ask_all(request)
+        if not answers:
+            raise _nobody()
+        silent = [str(worker) for worker, answer in answers.items() if answer is None]
         if silent:
             raise Unavailable(f"no answer of worker {', '.join(silent)}; what the others were told they have done")
-        return max((answer for answer in answers if answer is not None), key=lambda answer: answer.status)
+        told = {worker: answer for worker, answer in answers.items() if answer is not None}
+        answer, worker = _worst(told)
+        merge = gathered.merge_of(path)
+        return (_merged(told, merge) if merge and answer.status == 200 else None) or _by(answer, worker)
 
-    async def _ask(self, address: str | None, request: _Request) -> _Answer | None:
-        """None when the worker ends before it answers, or has ended: it has no address then."""
-        if address is None:
-            return None
-        # As it came: a quoted slash in a name must stay one.
-        url = URL(f"http://{address}{request.path}", encoded=True)
-        try:
-            async with self._session.request(
-                request.method,
-                url,
-                headers=request.headers,
-                data=request.body or None,
-                timeout=_PATIENCE,
-                allow_redirects=False,
-                skip_auto_headers=_NOT_ADDED,
-            ) as answer:
-                body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError):
-            return None
-        kept = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.headers.items()
-            if name.lower() not in _NOT_FORWARDED
-        ]
-        return _Answer(answer.status, kept, body)
+    async def _sample(self, request: Request, number: int) -> Answer:
+        worker, own = gathered.sample_of(number, len(self._crew.slots))
+        slots = {slot.index: slot for slot in self._crew.ready}
+        answer = None
+        if worker in slots:
+            answer = await self._workers.ask(slots[worker], replace(request, path=f"/shadow/samples/{own}"))
+        if answer is None or answer.status == 404:
+            raise NotFound(f"sample {number} is not kept; GET /shadow/samples lists those that are")
+        named = (b"content-disposition", f'attachment; filename="shadow-{number}.npz"'.encode())
+        headers = [named if name == b"content-disposition" else (name, value) for name, value in answer.headers]
+        return _by(replace(answer, headers=headers), worker)
+
+    async def _ask_all(self, request: Request) -> dict[int, Answer | None]:
+        slots = self._crew.ready
+        answers = await asyncio.gather(*(self._workers.ask(slot, request) for slot in slots))
+        return {slot.index: answer for slot, answer in zip(slots, answers, strict=True)}
 
 
-def _forwarded(headers: Headers) -> tuple[tuple[str, str], ...]:
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    return tuple((name, value) for name, value in pairs if name.lower() not in _NOT_FORWARDED)
+def _is_for_one(method: str, path: str) -> bool:
+    path = path.rstrip("/")
+    return any(method == verb and pattern.fullmatch(path) for verb, pattern in _FOR_ONE)
+
+
+def _merged(answers: Mapping[int, Answer], merge: Merge) -> Answer | None:
+    """None when no worker could do it."""
+    told: dict[int, Any] = {worker: orjson.loads(each.body) for worker, each in answers.items() if each.status == 200}
+    return _by(Answer(200, JSON, orjson.dumps(merge(told))), *told) if told else None
+
+
+def _worst(answers: Mapping[int, Answer]) -> tuple[Answer, int]:
+    worker = max(answers, key=lambda worker: answers[worker].status)
+    return answers[worker], worker
+
+
+def _by(answer: Answer, *workers: int) -> Answer:
+    numbers = ",".join(map(str, workers)).encode()
+    return replace(answer, headers=[*answer.headers, (_WORKER, numbers)])
 
 
 def _nobody() -> Unavailable:

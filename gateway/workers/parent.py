@@ -23,7 +23,10 @@ from gateway.reload.triggers import Triggers
 from gateway.repository import check_stored
 from gateway.telemetry.reload_metrics import ReloadMetrics
 from gateway.workers.admin import admin_app
+from gateway.workers.admin_logging import logging_routes
+from gateway.workers.asking import WorkerClient
 from gateway.workers.crew import Crew
+from gateway.workers.drained import DrainedReplicas
 from gateway.workers.forward import Forward
 from gateway.workers.merged_metrics import MergedMetrics
 from gateway.workers.ports import SharedPorts
@@ -127,10 +130,13 @@ class _Doors:
         limits = Limits(**settings.limits.model_dump())
         control = settings.control
         authorization = Authorization(read_token(control.token_file), loopback=True)
-        forward = Forward(crew, session, authorization, limits)
+        workers = WorkerClient(session)
+        crew.greetings.append(DrainedReplicas(crew, workers).tell)
+        forward = Forward(crew, workers, authorization, limits)
+        logging = logging_routes(crew, authorization, limits) if "oip" in settings.protocols else []
         apps = {
             "metrics": MergedMetrics(crew, session),
-            "admin": admin_app(crew, live, session, authorization, forward, stop.is_set),
+            "admin": admin_app(crew, live, session, authorization, logging, forward, stop.is_set),
         }
         self.addresses: dict[str, str] = {}
         self._servers: list[HTTPServer] = []

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 
 from gateway.config.settings import GatewayConfig
+from gateway.core.log_settings import LogSettings
 from gateway.runtime.process import describe_exit
-from gateway.workers.messages import MAX_LINE, Answer, Configured, Failed, Ready, decode
+from gateway.workers.messages import (
+    MAX_LINE,
+    Beat,
+    Configure,
+    Configured,
+    Failed,
+    Message,
+    Order,
+    Ready,
+    WriteLogs,
+    decode,
+    encode,
+)
 
-# Settings are taken over without any input or output; a worker that needs longer hangs.
-_CONFIGURE_SECONDS = 30.0
+_BEAT_SECONDS = 1.0
+# Far beyond what holds an event loop up in good health: decoding a JSON body of 10 MB, a starved machine.
+HUNG_SECONDS = 30.0
+# Orders are carried out without any input or output. A worker that serves is found to hang before this is over.
+_OBEY_SECONDS = HUNG_SECONDS + 10.0
+# To write where it hangs.
+_LAST_WORDS_SECONDS = 2.0
 
 
 class WorkerFailed(Exception):
@@ -36,7 +55,7 @@ class WorkerProcess:
         """Start the worker ``index`` with ``settings``; raises OSError when no process can be started."""
         command = (sys.executable, "-P", "-m", "gateway.workers.worker", str(index))
         started = cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE))
-        await started._tell(settings)
+        await started._tell(_configure(settings))
         return started
 
     @property
@@ -60,20 +79,48 @@ class WorkerProcess:
 
     async def configure(self, settings: GatewayConfig) -> str:
         """Have it go on with ``settings``; returns why it does not, or nothing."""
-        async with self._asking:
-            await self._tell(settings)
-            try:
-                async with asyncio.timeout(_CONFIGURE_SECONDS):
-                    answer = await self._answer()
-            except TimeoutError:
-                self.kill()  # a later answer of its would be taken for that to a later question
-                return f"no answer within {_CONFIGURE_SECONDS:g} s"
+        try:
+            answer = await self._ask(_configure(settings))
+        except TimeoutError:
+            return f"no answer within {_OBEY_SECONDS:g} s"
         return answer.refusal if isinstance(answer, Configured) else "it ended meanwhile"
+
+    async def write_logs(self, settings: LogSettings) -> None:
+        """Have it write these log messages."""
+        with contextlib.suppress(TimeoutError):  # another one will
+            await self._ask(WriteLogs(settings))
+
+    async def until_hung(self) -> None:
+        """Return when its event loop has stood still for ``HUNG_SECONDS``; only for one that serves.
+
+        They are counted in beats of this process, so that time in which both were stopped is held against nobody.
+        """
+        silent, sign = 0, asyncio.create_task(self._order(Beat()))
+        try:
+            while silent * _BEAT_SECONDS < HUNG_SECONDS:
+                await asyncio.sleep(_BEAT_SECONDS)
+                if sign.done():
+                    silent, sign = 0, asyncio.create_task(self._order(Beat()))
+                else:
+                    silent += 1
+        finally:
+            sign.cancel()
 
     def drain(self) -> None:
         """Have it answer what it has accepted, and end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        # Not by the end of its input: until it is gone it is to show that it lives.
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
+    async def abort(self) -> None:
+        """End it now; where it can, it writes first what all its threads do."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self.ended()
+        self.kill()
+        await self.ended()
 
     def kill(self) -> None:
         """End it now."""
@@ -84,14 +131,28 @@ class WorkerProcess:
         """Its exit status, negative for a signal, once it is gone."""
         return await self._process.wait()
 
-    async def _tell(self, settings: GatewayConfig) -> None:
+    async def _ask(self, order: Order) -> Message | None:
+        """What it answers; None when it is gone. Raises TimeoutError when that takes too long, and ends it."""
+        try:
+            async with asyncio.timeout(_OBEY_SECONDS):
+                return await self._order(order)
+        except TimeoutError:
+            self.kill()  # a later answer of its would be taken for that to a later question
+            raise
+
+    async def _order(self, order: Order) -> Message | None:
+        async with self._asking:
+            await self._tell(order)
+            return await self._answer()
+
+    async def _tell(self, order: Order) -> None:
         if self._process.stdin is None:
             return
         with contextlib.suppress(ConnectionError):  # it is gone, which shows in its answer
-            self._process.stdin.write(settings.model_dump_json().encode() + b"\n")
+            self._process.stdin.write(encode(order))
             await self._process.stdin.drain()
 
-    async def _answer(self) -> Answer | None:
+    async def _answer(self) -> Message | None:
         """What it says next; None when it is gone, or says what nobody understands."""
         if self._process.stdout is None:
             return None
@@ -101,3 +162,7 @@ class WorkerProcess:
         except ValueError:
             self.kill()
             return None
+
+
+def _configure(settings: GatewayConfig) -> Configure:
+    return Configure(settings.model_dump_json())

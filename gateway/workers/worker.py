@@ -1,12 +1,13 @@
 """One worker: a gateway process that shares its ports with others and does what its parent says.
 
-``python -m gateway.workers.worker INDEX``, with the configuration as a line on standard input; see ``messages``.
+``python -m gateway.workers.worker INDEX``, which gets its configuration on standard input; see ``messages``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -17,8 +18,21 @@ from gateway.app import App
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig
 from gateway.frontends.listening import ListenError
-from gateway.telemetry.logs import configure_logging
-from gateway.workers.messages import MAX_LINE, Answer, Configured, Failed, Ready, encode
+from gateway.telemetry.logs import LOGS, configure_logging
+from gateway.workers.assignment import drain_seconds
+from gateway.workers.messages import (
+    MAX_LINE,
+    Alive,
+    Answer,
+    Configure,
+    Configured,
+    Failed,
+    Ready,
+    WriteLogs,
+    decode,
+    encode,
+)
+from gateway.workers.orphan import end_with_parent
 from model_store.errors import StoreError
 
 
@@ -32,6 +46,8 @@ def main() -> int:
     # A terminal sends these to the parent too, which knows what to do about them.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The parent aborts a worker that hangs: this writes where, whatever holds the interpreter.
+    faulthandler.enable()
     configure_logging(worker=int(sys.argv[1]))
     try:
         uvloop.run(_serve(orders, answers))
@@ -47,7 +63,12 @@ async def _serve(orders: int, answers: int) -> None:
     first = await reader.readline()
     if not first:
         return
-    app = App(GatewayConfig.model_validate_json(first))
+    order = decode(first)
+    if not isinstance(order, Configure):
+        raise ValueError(f"a configuration is expected first, got {order}")
+    settings = GatewayConfig.model_validate_json(order.document)
+    end_with_parent(orders, drain_seconds(settings))
+    app = App(settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.stop)
     following = asyncio.create_task(_follow(reader, app, answers), name="orders")
     await app.run(lambda addresses: _tell(answers, Ready(addresses)))
@@ -59,9 +80,18 @@ async def _serve(orders: int, answers: int) -> None:
 async def _follow(reader: asyncio.StreamReader, app: App, answers: int) -> None:
     try:
         while line := await reader.readline():
-            _tell(answers, await _configure(app, GatewayConfig.model_validate_json(line)))
+            _tell(answers, await _obey(app, line))
     finally:
         app.stop()
+
+
+async def _obey(app: App, line: bytes) -> Answer:
+    order = decode(line)
+    if isinstance(order, Configure):
+        return await _configure(app, GatewayConfig.model_validate_json(order.document))
+    if isinstance(order, WriteLogs):
+        LOGS.change(order.settings)
+    return Alive()
 
 
 async def _configure(app: App, settings: GatewayConfig) -> Configured:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 
 import structlog
 
 from gateway.config.settings import GatewayConfig
+from gateway.core.log_settings import LogSettings
 from gateway.runtime.backoff import RestartBackoff
 from gateway.runtime.process import describe_exit
-from gateway.workers.process import WorkerFailed, WorkerProcess
+from gateway.workers.process import HUNG_SECONDS, WorkerFailed, WorkerProcess
 
 _log = structlog.get_logger()
 
@@ -26,8 +27,16 @@ class WorkerState(StrEnum):
     STOPPED = "stopped"
 
 
+class Reason(StrEnum):
+    """Why another worker is started: ``ended`` is one that drained, as it was told."""
+
+    CRASHED = "crashed"
+    HUNG = "hung"
+    ENDED = "ended"
+
+
 class WorkerSlot:
-    """Starts a worker, and another one in its place whenever it ends.
+    """Starts a worker, and another in its place whenever it ends; ``rejoined`` is called when that one serves.
 
     Attributes:
         index: its number, from 0.
@@ -36,13 +45,21 @@ class WorkerSlot:
         addresses: ``host:port`` by listener, while it is ready.
     """
 
-    def __init__(self, index: int, settings: GatewayConfig, restarted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        index: int,
+        settings: GatewayConfig,
+        restarted: Callable[[Reason], None],
+        rejoined: Callable[[WorkerSlot], Awaitable[None]],
+    ) -> None:
         self.index = index
         self.state = WorkerState.STARTING
         self.restarts = 0
         self.addresses: Mapping[str, str] = {}
         self._settings = settings
+        self._logs = LogSettings()
         self._restarted = restarted
+        self._rejoined = rejoined
         self._backoff = RestartBackoff(asyncio.get_running_loop().time)
         self._process: WorkerProcess | None = None
         self._supervision: asyncio.Task[None] | None = None
@@ -73,6 +90,12 @@ class WorkerSlot:
         if refusal:
             self._settings = before
         return refusal
+
+    async def write_logs(self, logs: LogSettings) -> None:
+        """Have the worker, and those after it, write these log messages."""
+        self._logs = logs
+        if self.state is WorkerState.READY and self._process is not None:
+            await self._process.write_logs(logs)
 
     def replace(self, settings: GatewayConfig) -> None:
         """Have the worker drain and end, and one with ``settings`` take its place."""
@@ -108,18 +131,38 @@ class WorkerSlot:
 
     async def _supervise(self, process: WorkerProcess) -> None:
         while True:
+            reason = await self._end_of(process)
             delay = self._note_end(describe_exit(await process.ended()))
-            process = await self._start_again(delay)
+            process = await self._start_again(delay, reason)
 
-    async def _start_again(self, delay: float) -> WorkerProcess:
+    async def _end_of(self, process: WorkerProcess) -> Reason:
+        """Return when it is gone; one that hangs is ended, because it holds connections that nobody serves."""
+        ended = asyncio.create_task(process.ended())
+        hung = asyncio.create_task(process.until_hung())
+        try:
+            await asyncio.wait({ended, hung}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return Reason.CRASHED if ended.result() else Reason.ENDED
+            self.addresses, self.state = {}, WorkerState.RESTARTING
+            _log.error("worker hangs", worker=self.index, pid=process.pid, silent_s=HUNG_SECONDS)
+            await process.abort()
+            return Reason.HUNG
+        finally:
+            ended.cancel()
+            hung.cancel()
+
+    async def _start_again(self, delay: float, reason: Reason) -> WorkerProcess:
         while True:
             await asyncio.sleep(delay)
             self.restarts += 1
-            self._restarted()
+            self._restarted(reason)
             try:
-                return await self._start_one()
+                process = await self._start_one()
             except WorkerFailed as failure:
-                delay = self._note_end(str(failure))
+                delay, reason = self._note_end(str(failure)), Reason.CRASHED
+                continue
+            await self._rejoined(self)
+            return process
 
     def _note_end(self, how: str) -> float:
         """The worker is gone; returns the seconds until the next one is started."""
@@ -135,11 +178,19 @@ class WorkerSlot:
         except OSError as error:
             raise WorkerFailed(f"cannot start a worker: {error.strerror}", 1) from None
         self.addresses = await process.until_ready()
-        while sent is not self._settings:  # they changed while it started
-            sent = self._settings
-            if refusal := await process.configure(sent):
-                _log.error("worker keeps its configuration", worker=self.index, reason=refusal)
+        await self._catch_up(process, sent)
         self._backoff.became_ready()
         self.state = WorkerState.READY
         _log.info("worker ready", worker=self.index, pid=process.pid)
         return process
+
+    async def _catch_up(self, process: WorkerProcess, sent: GatewayConfig) -> None:
+        """Tell the new worker what has changed since the gateway started, and since it was ``sent`` its settings."""
+        logs = LogSettings()
+        while sent is not self._settings or logs != self._logs:
+            if sent is not self._settings:
+                sent = self._settings
+                if refusal := await process.configure(sent):
+                    _log.error("worker keeps its configuration", worker=self.index, reason=refusal)
+            logs = self._logs
+            await process.write_logs(logs)

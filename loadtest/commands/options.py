@@ -157,7 +157,7 @@ Annotate = Annotated[
     str,
     typer.Option(
         "--annotate",
-        help="Mark the run in this Grafana, with $GRAFANA_TOKEN, or http://user:password@host:3000.",
+        help="Mark the run in this Grafana, with $GRAFANA_TOKEN, or http://user:pass@host:3000.",
         metavar="URL",
         rich_help_panel=_OUT,
     ),

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.admission import gate_of, with_rate_limits
+from gateway.admission import client_rates, gate_of, with_rate_limits
 from gateway.config.admission import AdmissionConfig
 from gateway.config.file import ConfigError, load_config
 from gateway.telemetry.metrics import GatewayMetrics
@@ -26,8 +26,8 @@ def test_it_is_off_unless_there_is_a_section(tmp_path):
 
 def test_without_it_nothing_stands_in_the_path():
     metrics = GatewayMetrics([])
-    assert with_rate_limits("service", None) == "service"
-    assert with_rate_limits("service", AdmissionConfig()) == "service"
+    assert with_rate_limits("service", client_rates(None)) == "service"
+    assert with_rate_limits("service", client_rates(AdmissionConfig())) == "service"
     assert gate_of(MODEL, (), None, metrics.admission) is None
 
 
@@ -38,6 +38,26 @@ def test_a_gate_stays_when_settings_change():
     assert gate_of(SimpleNamespace(name="m", gate=gate), (), changed, metrics.admission) is gate
     assert gate.limit == 7
     assert metrics.registry.get_sample_value("gateway_admission_limit", {"model": "m"}) == 7
+
+
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [
+        ({"rate": 1, "burst": 2}, 0),
+        ({"rate": 1, "burst": 2, "named": {"b": {"rate": 9}}}, 0),
+        ({"rate": 1, "burst": 2, "named": {"a": {"weight": 9, "rate": 1, "burst": 2}}}, 0),
+        ({"rate": 1, "burst": 3}, 3),
+        ({"rate": 1, "burst": 2, "header": "x-user"}, 2),  # who is called "a" there is somebody else
+    ],
+)
+def test_clients_have_what_they_had_left_where_their_rate_is_the_same(changed, left):
+    def rates(clients, before=None):
+        return client_rates(AdmissionConfig.model_validate({"clients": clients}), before)
+
+    before = rates({"rate": 1, "burst": 2})
+    assert [before.limits.take("a", 0.0) for _ in range(2)] == [0, 0]
+    after = rates(changed, before)
+    assert sum(after.limits.take("a", 0.0) == 0 for _ in range(10)) == left
 
 
 def test_a_header_is_asked_for_as_it_comes(tmp_path):

@@ -89,3 +89,21 @@ def test_named_signatures():
     assert named.signature_called("") is named.signature_called("serving_default") is NOTHING
     with pytest.raises(InvalidRequest, match=r"no signature 'q'; it has \['serving_default'\]"):
         named.signature_called("q")
+
+
+def test_only_what_is_certain_is_told_before_the_request_is_read():
+    catalog = Catalog([model(version="1"), model(version="2"), model("other")])
+    assert catalog.only("other", "").version == "1"
+    assert catalog.only("m", "") is None
+    assert catalog.only("m", "2").version == "2"
+    assert catalog.only("m", "3") is None
+    assert catalog.only("unknown", "") is None
+
+
+def test_it_is_guarded_as_long_as_its_models_have_gates():
+    catalog = Catalog([model()])
+    assert not catalog.guarded
+    catalog.add(model(gate=object()))
+    assert catalog.guarded
+    catalog.add(model())
+    assert not catalog.guarded

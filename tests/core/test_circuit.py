@@ -99,6 +99,16 @@ def test_while_it_is_open_attempts_change_nothing():
     assert [subject.state(now) for now in (0.5, 1.0)] == [OPEN, HALF_OPEN]
 
 
+def test_one_that_is_needed_all_the_same_closes_at_once():
+    subject = circuit()
+    fail(subject, 0.0)
+    subject.is_needed()
+    assert not fail(subject, 0.4)  # and failures do not keep it open for longer
+    assert succeed(subject, 0.5)
+    fail(subject, 0.6)
+    assert not succeed(subject, 0.7)  # that was for that time
+
+
 def test_attempts_of_another_state_change_nothing():
     subject = circuit()
     first = subject.generation
@@ -136,17 +146,25 @@ def test_failures_before_it_opened_are_forgotten_when_it_closes():
     assert subject.closed
 
 
-@given(st.lists(st.tuples(st.sampled_from(["fail", "succeed", "probe", "end", "half"]), st.floats(0, 5)), max_size=60))
+STEPS = ["fail", "succeed", "probe", "end", "half", "need"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.floats(0, 5)), max_size=60))
 def test_whatever_happens_it_is_never_open_for_longer_than_allowed(steps):
     subject, now = circuit(BreakerPolicy(failures=2, backoff=(1, 8)), random=lambda: 0.3), 0.0
-    probes = 0
+    probes, needed = 0, False
     for step, pause in steps:
         now += pause
         was = subject.state(now)
         if step == "fail":
-            assert fail(subject, now) <= (was is not OPEN)
+            opened = fail(subject, now)
+            assert opened <= (was is not OPEN)
+            needed = needed and not opened
         elif step == "succeed":
-            assert succeed(subject, now) is (was is HALF_OPEN)
+            assert succeed(subject, now) is (was is HALF_OPEN or (was is OPEN and needed))
+        elif step == "need":
+            subject.is_needed()
+            needed = True
         elif step == "probe":
             begun = subject.begin_probe(now)
             assert begun <= (was is HALF_OPEN)

@@ -83,13 +83,89 @@ def test_a_crowd_that_comes_and_goes_is_no_trial():
 
 def test_a_trial_that_the_crowd_leaves_leaves_nothing_behind():
     limit, now = ConcurrencyLimit(4, 1000, no_appetite), 0.0
-    while limit.limit == 16:
+    while limit.limit != 8:  # twice what it begins with
         now += 0.001
         limit.answered(0.016, now, crowded=True)
-    assert limit.limit == 8
     for _ in range(9):
         limit.answered(0.016, now, crowded=False)
-    assert limit.limit == 16
+    assert limit.limit == 4
+
+
+# Answers a second, how many are worked on at once, and how far their times are from each other.
+SLOW = [(rate, servers, draw) for rate in (10, 14, 30) for servers in (1, 4) for draw in ("even", "exponential")]
+
+
+@pytest.mark.parametrize(("rate", "servers", "draw"), SLOW)
+def test_a_slow_backend_takes_few_answers(rate, servers, draw):
+    def each(_):
+        return servers / rate
+
+    limit = ConcurrencyLimit(4, 1000, no_appetite)
+    run = one_by_one(limit, servers=always(servers), seconds_each=each, even=draw == "even", until=200 / rate)
+    assert run.limit(100 / rate, 200 / rate) <= 2.5 * max(4, servers)
+    assert run.rate(50 / rate, 200 / rate) >= 0.85 * rate
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_answers_that_take_one_of_two_times(seed):
+    run = one_by_one(
+        ConcurrencyLimit(4, 1000, no_appetite),
+        servers=always(4),
+        seconds_each=always(0.04),
+        draws=lambda draw: 0.5 if draw.random() < 0.8 else 3.0,
+        until=20,
+        seed=seed,
+    )
+    assert run.rate(5, 20) >= 0.95 * 4 / 0.04
+    assert run.limit(5, 20) <= 4 * 4
+
+
+def stay(limit, now, seconds):
+    """Answers that take ``seconds`` (a function of the limit) for as long as it stays; returns how many, and when."""
+    before, count = limit.limit, 0
+    while limit.limit == before:
+        now, count = now + 0.01, count + 1
+        limit.answered(seconds(before), now, crowded=True)
+    return count, now
+
+
+def one_worker(under_way):
+    return 0.01 * under_way
+
+
+def test_a_trial_takes_no_more_answers_than_their_noise_asks_for():
+    limit, now = ConcurrencyLimit(1, 1000, no_appetite), 0.0
+    limits, counts = [], []
+    while limits[-2:] != [4, 2]:  # from 16 it begins at 4, tries 8, which is no better, and then fewer
+        limits.append(limit.limit)
+        count, now = stay(limit, now, one_worker)
+        counts.append(count)
+    assert limits == [16, 4, 8, 4, 2]
+    assert max(counts) <= 32  # two rounds of 16 at most
+
+
+def test_a_leap_of_the_backend_is_not_taken_for_the_limits_doing():
+    limit, now = ConcurrencyLimit(1, 1000, no_appetite), 0.0
+    while limit.limit != 2:
+        _, now = stay(limit, now, one_worker)
+    stay(limit, now, lambda _: 4.0)  # half as many cannot carry so much less than half as much
+    assert limit.limit == 4
+
+
+def test_when_batching_wants_less_it_does_not_wait_for_the_trial():
+    wanted = [100]
+    limit, now = ConcurrencyLimit(4, 1000, lambda: wanted[0]), 0.0
+    while limit.limit < 100:
+        now += 0.01
+        limit.answered(0.01, now, crowded=True)
+    for number in range(100):
+        now += 0.01
+        limit.answered(0.01 * (1 + number % 3), now, crowded=True)
+    wanted[0] = 6
+    for _ in range(250):
+        now += 0.01
+        limit.answered(1.0, now, crowded=True)
+    assert limit.limit <= 8
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 1), (8, 8), (200, 200)])

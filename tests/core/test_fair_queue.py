@@ -124,3 +124,40 @@ def test_nothing_is_lost_and_nothing_left_behind(steps):
         ]
     assert len(drained(queue)) == len(waiting)
     assert not any(queue._lines)
+
+
+def before(queue, enough=100, **newcomer):
+    return queue.turns_before(turn(**newcomer), enough)
+
+
+def test_as_many_come_before_a_newcomer_as_will_be_taken():
+    turns = [turn(client=client) for client in "aaaabbc"]
+    for client, expected in [("a", 4 + 2 + 1), ("b", 2 + 3 + 1), ("c", 1 + 2 + 2), ("d", 3)]:
+        queue = filled(*turns)
+        assert before(queue, client=client) == expected
+        newcomer = turn(client=client)
+        queue.add(newcomer)
+        assert abs(drained(queue).index(newcomer) - expected) <= 2  # it depends on whose turn it is
+
+
+def test_what_is_more_critical_comes_before_a_newcomer_and_what_is_less_does_not():
+    queue = filled(*[turn(criticality=criticality) for criticality in (CRITICAL, CRITICAL, DEFAULT, SHEDDABLE)])
+    assert [before(queue, criticality=criticality) for criticality in Criticality] == [2, 3, 4]
+
+
+def test_of_its_own_only_those_that_are_as_urgent_come_before_a_newcomer():
+    queue = filled(turn(level=1), turn(level=2), turn(level=3))
+    assert before(queue, level=2) == 2
+
+
+def test_a_newcomers_weight_counts():
+    queue = FairQueue(lambda client: 4 if client == "a" else 1)
+    for each in [turn(client="b") for _ in range(9)] + [turn(client="a") for _ in range(3)]:
+        queue.add(each)
+    assert before(queue, client="a") == 3 + 1
+    assert before(queue, client="c") == 1 + 3
+
+
+def test_no_more_is_counted_than_matters():
+    queue = filled(*[turn(client=str(number)) for number in range(50)])
+    assert before(queue, enough=5, client="new") == 5

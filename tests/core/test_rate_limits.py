@@ -51,6 +51,26 @@ def test_as_many_as_wanted_are_remembered_and_those_the_longest_that_ask():
     assert len(limited) == 3
 
 
+def test_what_is_left_goes_on_where_the_rate_does():
+    before = limits(named={"slow": Rate(1, 1), "quick": Rate(1000, 50)})
+    for client in ("a", "slow", "quick"):
+        granted(before, client, 0.0)
+    after = RateLimits(Rate(10, 5), {"slow": Rate(1, 1), "quick": Rate(1000, 60)}, 100, before)
+    assert [granted(after, client, 0.0) for client in ("a", "slow", "quick", "b")] == [0, 0, 60, 5]
+    assert [granted(after, client, 0.1) for client in ("a", "slow")] == [1, 0]
+    other = RateLimits(Rate(20, 5), {"slow": Rate(1, 1)}, 100, before)
+    assert [granted(other, client, 0.0) for client in ("a", "slow", "quick")] == [5, 0, 5]
+
+
+def test_fewer_that_are_remembered_are_those_that_asked_last():
+    before = limits()
+    for client in "abc":
+        granted(before, client, 0.0)
+    after = RateLimits(Rate(10, 5), {}, 2, before)
+    assert len(after) == 2
+    assert [granted(after, client, 0.0) for client in "bc"] == [0, 0]
+
+
 @pytest.mark.parametrize("per_second", [1e-6, 0.3, 7.0, 1e9])
 def test_any_rate_gives_its_burst_and_no_more(per_second):
     assert granted(limits(per_second, 3), "a", 123456.789) == 3

@@ -18,7 +18,9 @@ each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=[file.stem
 
 
 def panels(dashboard):
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    """Those of closed rows too."""
+    shown = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    return shown + [panel for row in dashboard["panels"] if row["type"] == "row" for panel in row["panels"]]
 
 
 def expressions(dashboard):
@@ -37,6 +39,12 @@ def expressions(dashboard):
 def test_the_files_are_what_their_source_makes():
     done = subprocess.run([sys.executable, str(GRAFANA / "source"), "--check"], check=False)
     assert done.returncode == 0, "deploy/grafana/dashboards is out of date: run python deploy/grafana/source"
+
+
+def test_what_is_off_by_default_is_closed():
+    (traffic,) = (dashboard for dashboard in DASHBOARDS if dashboard["title"] == "Traffic")
+    closed = {row["title"].partition(":")[0] for row in traffic["panels"] if row.get("collapsed")}
+    assert closed == {"Admission", "Versions by weight", "Shadows and comparisons", "Workers"}
 
 
 @each_dashboard
@@ -79,10 +87,28 @@ def test_legends_name_labels_that_the_expression_keeps(dashboard):
             assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels, panel["title"]
 
 
+def opened(dashboard, heading):
+    """All places of the grid when the closed row ``heading`` is opened: what is below it moves down."""
+    height = max((panel["gridPos"]["h"] for panel in heading["panels"]), default=0)
+    below = heading["gridPos"]["y"]
+    moved = (
+        place | {"y": place["y"] + height * (place["y"] > below)}
+        for place in (panel["gridPos"] for panel in dashboard["panels"])
+    )
+    return [*moved, *(panel["gridPos"] for panel in heading["panels"])]
+
+
 @each_dashboard
 def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
-    placed = [panel["gridPos"] for panel in dashboard["panels"]]
-    assert len({panel["id"] for panel in dashboard["panels"]}) == len(placed)
+    numbers = [panel["id"] for row in dashboard["panels"] for panel in (row, *row.get("panels", ()))]
+    assert len(set(numbers)) == len(numbers)
+    for heading in dashboard["panels"]:
+        if heading["type"] == "row":
+            assert heading["collapsed"] == bool(heading["panels"]), heading["title"]
+            fill_the_grid(opened(dashboard, heading))
+
+
+def fill_the_grid(placed):
     for place in placed:
         assert place["x"] + place["w"] <= 24
     for one, other in combinations(placed, 2):
@@ -101,11 +127,8 @@ def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
 
 @each_dashboard
 def test_red_lines_are_those_of_the_alerts(dashboard):
-    limits = dict(
-        re.match(r"([\w:]+) > ([\d.]+)$", rule["expr"]).groups()
-        for rule in rules("alerts.yml")
-        if " > 0." in rule["expr"]
-    )
+    bounds = (re.match(r"([\w:]+)(?:{[^}]*})? > ([\d.]+)$", rule["expr"], re.MULTILINE) for rule in rules("alerts.yml"))
+    limits = dict(bound.groups() for bound in bounds if bound)
     for panel in panels(dashboard):
         if "thresholdsStyle" in panel["fieldConfig"]["defaults"].get("custom", {}):
             (metric,) = names_in(panel["targets"][0]["expr"])

@@ -1,7 +1,13 @@
 """Who finds, probes, scrapes and may reach whom: Services, ports, policies, monitors and autoscalers fit together."""
 
+import asyncio
+import re
+
+import aiohttp
 import pytest
 import yaml
+from support.echo import Echo, model_name
+from support.gateways import ENGINE, running, settings
 from support.kubernetes import (
     ADAPTER_VALUES,
     BACKENDS,
@@ -18,9 +24,14 @@ from support.kubernetes import (
 )
 from support.promql import exposed
 
+from gateway import app as app_module
 from gateway.config.file import load_config
+from gateway.core.datatypes import Datatype
+from gateway.core.errors import ModelNotFound
 
 pytestmark = needs_kubectl
+
+BUSY_MODEL, LOST_MODEL = (model_name(datatype, 1) for datatype in (Datatype.FP32, Datatype.INT32))
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -133,13 +144,66 @@ def _selected(selector, labels):
 
 
 def test_what_the_autoscalers_ask_for_is_what_the_adapter_serves():
-    rules = yaml.safe_load(ADAPTER_VALUES.read_text())["rules"]
-    served = {
-        "Pods": {rule["seriesQuery"].partition("{")[0] for rule in rules["custom"]},
-        "External": {rule["seriesQuery"].partition("{")[0] for rule in rules["external"]},
-    }
-    assert served["Pods"] | served["External"] <= exposed()
-    for autoscaler in of_kind(rendered("overlays/production"), "HorizontalPodAutoscaler").values():
-        for metric in autoscaler["spec"]["metrics"]:
-            if metric["type"] in served:
-                assert metric[metric["type"].lower()]["metric"]["name"] in served[metric["type"]]
+    (rule,) = yaml.safe_load(ADAPTER_VALUES.read_text())["rules"]["external"]
+    asked = rule["seriesQuery"].partition("{")[0]
+    summed = set(re.search(r'__name__=~"([^"]+)"', rule["metricsQuery"])[1].split("|"))
+    assert {asked} < summed <= exposed()
+    for name, autoscaler in of_kind(rendered("overlays/production"), "HorizontalPodAutoscaler").items():
+        (metric,) = autoscaler["spec"]["metrics"]
+        if metric["type"] == "External":
+            assert metric["external"]["metric"] == {
+                "name": rule["name"]["as"],
+                "selector": {"matchLabels": {"job": "gateway", "backend": name}},
+            }
+        else:
+            assert (name, metric["resource"]["name"]) == ("gateway", "cpu")
+
+
+def test_a_gpu_has_more_to_do_at_once():
+    def demanded(stack):
+        autoscalers = of_kind(rendered(stack), "HorizontalPodAutoscaler")
+        targets = (autoscalers[name]["spec"]["metrics"][0]["external"]["target"] for name in BACKENDS)
+        return {int(target["averageValue"]) for target in targets}
+
+    assert demanded("overlays/production") == {1}
+    assert demanded("overlays/gpu") == {16}
+
+
+class Busy(Echo):
+    """Serves one model, and is never done with a request for it; what it does not serve, it has lost."""
+
+    async def __call__(self, message):
+        await asyncio.Event().wait()
+
+    async def check(self, model, version):
+        if model != BUSY_MODEL:
+            raise ModelNotFound(model)
+
+
+def test_a_gateway_that_refuses_requests_and_has_lost_a_model_stays_in_service(tmp_path, monkeypatch):
+    monkeypatch.setattr(app_module, "_build_backend", lambda name, *_: Busy(name))
+    (container,) = dict(pod_specs(rendered("base")))["gateway"]["containers"]
+    paths = {container[kind]["httpGet"]["path"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+    backend = ENGINE | {"models": [BUSY_MODEL, LOST_MODEL]}
+    admission = {"limit": {"min": 1, "max": 1}, "wait": 0.001}
+    configuration = settings(tmp_path, {"b": backend}, admission=admission, drain={"grace": 0, "timeout": 0.01})
+
+    async def run():
+        async with running(configuration) as (_, addresses), aiohttp.ClientSession() as session:
+            url = f"http://{addresses['http']}"
+            body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}
+
+            async def ask():
+                async with session.post(f"{url}/v2/models/{BUSY_MODEL}/infer", json=body) as answer:
+                    return answer.status
+
+            admitted, refused = (asyncio.create_task(ask()) for _ in range(2))
+            assert await refused == 503
+            for path in paths:
+                async with session.get(f"{url}{path}") as answer:
+                    assert answer.status == 200, path
+            async with session.get(f"{url}/v2/health/ready") as answer:
+                assert answer.status == 400  # which all gateways would say at once
+            admitted.cancel()
+
+    asyncio.run(run())

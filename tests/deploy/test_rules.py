@@ -7,7 +7,7 @@ import pytest
 import yaml
 from support.promql import REPOSITORY, RULES, exposed, names_in, recorded, rules
 
-from gateway.core.errors import Conflict, Denied, GatewayError, InvalidRequest, NotFound, Unsupported
+from gateway.core.errors import Conflict, Denied, GatewayError, InvalidRequest, NotFound, RateLimited, Unsupported
 
 PROMETHEUS = REPOSITORY / "deploy" / "prometheus"
 CONFIGURATIONS = ("prometheus.yml", "prometheus.airgap.yml", "prometheus.static.yml")
@@ -122,10 +122,11 @@ def test_the_names_in_an_expression_are_found():
     assert names_in(expression) == {"first_total", ":second:third", "fourth"}
 
 
-def test_failures_are_all_outcomes_but_those_that_are_the_clients_doing():
-    (rule,) = (rule for rule in rules("recording.yml") if rule["record"] == "gateway:failures:rate1m")
+@pytest.mark.parametrize("name", ["gateway:failures:rate1m", "version:failures:rate10m"])
+def test_failures_are_all_outcomes_but_those_that_are_the_clients_doing(name):
+    (rule,) = (rule for rule in rules("recording.yml") if rule["record"] == name)
     left_out = set(re.search(r'outcome!~"([^"]+)"', rule["expr"])[1].split("|"))
-    clients = (InvalidRequest, NotFound, Denied, Conflict, Unsupported)
+    clients = (InvalidRequest, NotFound, Denied, RateLimited, Conflict, Unsupported)
     assert left_out == {"ok", "cancelled"} | {error.reason for kind in clients for error in _tree(kind)}
     assert left_out < {"ok", "cancelled"} | {error.reason for error in _tree(GatewayError)}
 

@@ -42,7 +42,7 @@ async def throughput(clients, lanes, *, admission):
     loop, server, array, answered = asyncio.get_running_loop(), Server(), np.ones((1, 2), np.float32), []
     limits = BatchLimits(rows=ROWS, nbytes=10**6, queue=1000, least_lanes=1, most_lanes=lanes)
     batch = Batch(server, server, limits, Recorder(), clock=loop.time)
-    batch._size.limit = lambda now: ROWS  # the best size has tests of its own
+    batch._size.limit = batch._size.proven = lambda now: ROWS  # the best size has tests of its own
     bounds = GateLimits(least=4, most=1000, queue=1000, wait=0.1, sheddable=0.5)
     gate = Gate("m", bounds, Clients("x-gateway-client", {}), Recorder(), lambda: batch.appetite, loop.time)
     service = Admission(batch, gate, loop.time) if admission else batch

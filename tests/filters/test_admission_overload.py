@@ -13,6 +13,7 @@ from gateway.core.errors import DeadlineExceeded, Overloaded
 from gateway.core.gate import Gate, GateLimits
 from gateway.core.messages import InferRequest, RequestContext
 from gateway.filters.admission import Admission
+from gateway.filters.turnstile import Turnstile
 
 SERVERS, EACH = 8, 0.02
 CAPACITY = SERVERS / EACH
@@ -45,13 +46,15 @@ class Recorder:
 class Overload:
     """Clients that come when they like, each with a second of patience."""
 
-    def __init__(self, *, admission=True):
+    def __init__(self, *, admission=True, early=True):
         loop, self.draw = asyncio.get_running_loop(), random.Random(1)
         backend = Backend(self.draw)
         limits = GateLimits(least=4, most=1000, queue=1000, wait=0.1, sheddable=0.5)
         self.recorder = Recorder()
         self.gate = Gate("m", limits, Clients("x-gateway-client", {}), self.recorder, lambda: 0, loop.time)
         self.service = Admission(backend, self.gate, loop.time) if admission else backend
+        if admission and early:
+            self.service = Turnstile(self.service, self.gate)
         self.ended = []  # when, how, and after how long
         self.under_way, self.most_waiting, self.sent = set(), 0, 0
 
@@ -92,9 +95,10 @@ class Overload:
             await asyncio.sleep(0.1)
 
 
-def test_three_times_the_capacity():
+@pytest.mark.parametrize("early", [True, False])
+def test_three_times_the_capacity(early):
     async def run():
-        overload = Overload()
+        overload = Overload(early=early)
         await overload.offer(0.95 * CAPACITY, 5)
         await overload.offer(3 * CAPACITY, 20)
         await overload.offer(0.8 * CAPACITY, 4)

@@ -165,7 +165,27 @@ def test_when_all_circuits_are_open_none_is(names):
     assert states == [OPEN] * len(names)
     assert {outcome for _, outcome in answers} == {"ok"}
     assert {backend for backend, _ in answers} == set(names)
-    assert after == [OPEN] * len(names)  # it is not for long, and nothing depends on it
+    assert after == [CLOSED] * len(names)
+
+
+def test_when_all_circuits_are_open_the_first_answer_closes_its_own():
+    async def run():
+        well, broken = (PlayedServer(name, 0.01, policy=POLICY) for name in ("well", "broken"))
+        balance = balanced(well, broken)
+        for server in (well, broken):
+            await opened(server, balance)
+        await ask(balance, backend="well")  # who is named is asked whatever its state, so that says nothing
+        named = well.state()
+        broken.fault = BackendError
+        while well.state() is OPEN:
+            await ask(balance)
+        broken.asked = 0
+        answers = [await ask(balance) for _ in range(10)]
+        return named, broken.state(), broken.asked, answers
+
+    named, state, asked, answers = run_virtual(run())
+    assert (named, state, asked) == (OPEN, OPEN, 0)
+    assert answers == [("well", "ok")] * 10
 
 
 def test_after_an_outage_of_all_everything_is_as_before():

@@ -1,23 +1,32 @@
 """What the fork in the stack tells of the requests that the configuration sent somewhere."""
 
 import asyncio
+import time
 
 import pytest
 from support.services import Recording, request
 
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog, ServedModel
-from gateway.core.errors import BackendError, ModelNotFound
+from gateway.core.errors import BackendError, DeadlineExceeded, ModelNotFound
 from gateway.core.messages import RequestContext
 from gateway.core.routing import ModelRouting, Rule, equals
 from gateway.core.signatures import Signature
 from gateway.core.split import Split
+from gateway.filters.deadline import Deadline
 from gateway.filters.route import Route
 
 
 class Recorder(list):
-    def routed(self, *labels):
-        self.append(labels)
+    def routed(self, *labels_and_duration):
+        *labels, duration = labels_and_duration
+        self.append(tuple(labels))
+        assert duration >= 0.25
+
+
+class Hanging:
+    async def __call__(self, message):
+        await asyncio.Event().wait()
 
 
 def served(version, service):
@@ -31,7 +40,8 @@ def asked(routing, *, answer=None, said="", **changes):
     services = {version: Recording(*([answer] if answer else [])) for version in "12"}
     recorder = Recorder()
     route = Route(Catalog(served(*each) for each in services.items()), {"m": routing}, recorder)
-    message = request(context=RequestContext("test", headers={"x-a": said} if said else None), **changes)
+    began = time.perf_counter() - 0.25  # so long ago the front door had it
+    message = request(context=RequestContext("test", headers={"x-a": said} if said else None, started=began), **changes)
     try:
         asyncio.run(route(message))
     except (BackendError, asyncio.CancelledError):
@@ -49,6 +59,15 @@ CANARY = ModelRouting(split=Split("m", {"1": 1}))
 )
 def test_every_outcome_is_counted_with_its_version_and_who_decided(routing, said, by, answer, outcome):
     assert asked(routing, answer=answer, said=said) == ([("m", "1", by, outcome)], ["1"])
+
+
+def test_a_version_that_does_not_answer_within_the_deadline_has_failed():
+    recorder = Recorder()
+    route = Route(Catalog([served("1", Hanging())]), {"m": CANARY}, recorder)
+    message = request(context=RequestContext("test", timeout=0.3, started=time.perf_counter() - 0.25))
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(Deadline(route, default=60)(message))
+    assert recorder == [("m", "1", "versions", "deadline_exceeded")]
 
 
 def test_what_the_client_decides_is_not_counted():

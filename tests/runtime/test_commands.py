@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -174,6 +175,15 @@ def test_up_where_no_directory_can_be_is_exit_code_one(gateway: Gateway, tmp_pat
     result = gateway("up", "--run-dir", "file")
     assert result.exit_code == 1
     assert "file: File exists" in result.stderr
+
+
+def test_up_on_a_full_disk_names_the_directory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(commands, "run_stack", full)
+    result = gateway("up", "--run-dir", "run")
+    assert (result.exit_code, result.stderr) == (1, "error: run: No space left on device\n")
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status"])

@@ -2,11 +2,12 @@
 
 import pytest
 import yaml
+from support.looped import looped
 
 from gateway.config.file import dump_config, load_config
 from gateway.config.settings import GatewayConfig
 from gateway.reload.file import ConfigFile
-from gateway.runtime.follow import Following
+from gateway.runtime.follow import Following, serve_following
 
 DOCUMENT = {
     "http": {"port": 0},
@@ -74,9 +75,28 @@ def test_what_cannot_change_is_said_and_nothing_is_written(stack, changes, said)
     assert stack.found() == stack.resolved
 
 
+def test_who_may_read_the_file_stays_the_same(stack):
+    stack.target.chmod(0o604)
+    stack.write(cache={})
+    stack.hand_on()
+    assert stack.target.stat().st_mode & 0o777 == 0o604
+
+
 def test_a_change_made_to_the_gateways_own_file_is_kept(stack):
     own = stack.resolved | {"default_timeout": 7.0}
     stack.target.write_text(dump_config(GatewayConfig.model_validate(own)))
     stack.write(cache={})
     stack.hand_on()
     assert (stack.found()["default_timeout"], stack.found()["cache"]["ttl"]) == (7.0, None)
+
+
+@looped
+async def test_a_gateway_serves_even_where_its_stack_cannot_be_followed(stack, tmp_path):
+    served = []
+
+    async def serving():
+        served.append("all along")
+
+    (tmp_path / "bad.yaml").write_text("backends: 3")
+    await serve_following(serving(), tmp_path / "bad.yaml", stack.target)
+    assert served == ["all along"]

@@ -30,6 +30,13 @@ def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     )
 
 
+def attempts(admin: int) -> int:
+    """``retries.attempts`` of the gateway whose admin port that is."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/config") as answer:
+        found: int = json.load(answer)["retries"]["attempts"]
+        return found
+
+
 @pytest.fixture
 def ports(free_ports: Callable[[int], list[int]]) -> list[int]:
     return free_ports(7)
@@ -101,6 +108,10 @@ def test_servers_that_know_one_another_by_their_configuration(
         assert answer.headers["x-gateway-served-by"] == "onnx"
     asked = gateway("probe", "gateway", "--run-dir", "run-gateway", cwd=home)
     assert (asked.returncode, asked.stdout) == (0, "gateway answers for double\n")
+    stack = yaml.safe_load((home / "stack.yaml").read_text())
+    (home / "new.yaml").write_text(yaml.safe_dump({**stack, "retries": {"attempts": 7}}))
+    (home / "new.yaml").replace(home / "stack.yaml")
+    wait_until(lambda: attempts(ports[3]) == 7, 30)
     # The process that was launched is the server itself: it gets the signals of the container.
     for process in servers.values():
         process.send_signal(signal.SIGTERM)

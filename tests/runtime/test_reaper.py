@@ -75,6 +75,14 @@ def test_it_stops_a_group_with_its_workers(spawn: Any, start_reaper: Any, wait_u
     assert process.communicate(timeout=20)[1] == (f"the supervisor is gone; stopping process groups [{family.pid}]\n")
 
 
+def test_a_full_disk_keeps_it_from_nothing(spawn: Any) -> None:
+    family = spawn(FAMILY)
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-I", "-S", str(Path(reaper.__file__))]
+        subprocess.run(command, input=f"+{family.pid}\n", stderr=full, text=True, timeout=20, check=False)
+    assert family.wait(timeout=20) == -signal.SIGTERM
+
+
 def test_it_kills_what_ignores_sigterm(spawn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaper, "GRACE_SECONDS", 0.1)
     stubborn = spawn(STUBBORN)

@@ -126,6 +126,7 @@ def test_saved_requests_are_whole(plan: Plan, run: RunDirectory) -> None:
     head, _, body = saved["digits.http"].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v2/models/digits/infer HTTP/1.1\r\nHost: 127.0.0.1:")
     assert f"\r\nContent-Length: {len(body)}\r\n".encode() in head
+    assert b"\r\nx-gateway-priority: critical\r\n" in head
     assert body.endswith(bytes.fromhex("00000000 0000803f 00000040 00004040"))  # the sample: 0, 1, 2, 3
 
 

@@ -6,15 +6,16 @@ from gateway.workers.process import WorkerFailed
 
 
 class PlayedWorker:
-    """In place of a ``WorkerProcess``: ``become_ready``, ``fail`` and ``end`` are what the real one does by itself."""
+    """In place of a ``WorkerProcess``: ``become_ready``, ``fail``, ``hang``, ``end``: what that does by itself."""
 
     def __init__(self, pid, index, settings):
         self.pid, self.index, self.told = pid, index, [settings]
         self.refusal = ""
-        self.drained = self.killed = False
+        self.logs = None
+        self.drained = self.killed = self.aborted = False
         self.hangs = False
         loop = asyncio.get_running_loop()
-        self._ready, self._ended = loop.create_future(), loop.create_future()
+        self._ready, self._ended, self._hung = (loop.create_future() for _ in range(3))
 
     def become_ready(self):
         self._ready.set_result({"metrics": f"m{self.index}", "admin": f"a{self.index}"})
@@ -26,6 +27,21 @@ class PlayedWorker:
     def end(self, status=-9):
         if not self._ended.done():
             self._ended.set_result(status)
+
+    def hang(self):
+        self._hung.set_result(None)
+
+    async def until_hung(self):
+        await asyncio.shield(self._hung)
+
+    async def write_logs(self, settings):
+        await asyncio.sleep(0)
+        self.logs = settings
+
+    async def abort(self):
+        self.aborted = True
+        await asyncio.sleep(1)
+        self.end(-6)
 
     async def until_ready(self):
         return await asyncio.shield(self._ready)

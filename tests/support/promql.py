@@ -9,6 +9,8 @@ import yaml
 
 from gateway.telemetry.metrics import GatewayMetrics
 from gateway.telemetry.parity_metrics import ParityMetrics
+from gateway.telemetry.reload_metrics import ReloadMetrics
+from gateway.telemetry.worker_metrics import WorkerMetrics
 
 REPOSITORY = Path(__file__).parent.parent.parent
 RULES = REPOSITORY / "deploy" / "prometheus" / "rules"
@@ -80,7 +82,9 @@ def of_gateway():
     """What the code registers."""
     registry = GatewayMetrics(["backend"]).registry
     ParityMetrics(registry)
-    return {f"{family.name}{part}" for family in registry.collect() for part in _PARTS[family.type]}
+    ReloadMetrics(registry)
+    families = [*registry.collect(), *WorkerMetrics(states=(), reasons=(), count=lambda _: 0).registry.collect()]
+    return {f"{family.name}{part}" for family in families for part in _PARTS[family.type]}
 
 
 def _of_torchserve():

@@ -27,8 +27,11 @@ class Run:
         self.limits.append(limit.limit)
 
 
-def one_by_one(limit, *, servers, seconds_each, until, seed=1, even=False):
-    """``servers`` (a function of the time) that take ``seconds_each`` (another) on average for one request."""
+def one_by_one(limit, *, servers, seconds_each, until, seed=1, even=False, draws=None):
+    """``servers`` (a function of the time) that take ``seconds_each`` (another) on average for one request.
+
+    ``draws`` makes, of a source of chance, what one takes in place of the mean; without it that is exponential.
+    """
     draw, run, now, busy, queue, under_way = random.Random(seed), Run(), 0.0, [], deque(), 0
     while now < until:
         while under_way < limit.limit:
@@ -36,7 +39,8 @@ def one_by_one(limit, *, servers, seconds_each, until, seed=1, even=False):
             queue.append(now)
         while queue and len(busy) < servers(now):
             mean = seconds_each(now)
-            took = mean * draw.uniform(0.8, 1.2) if even else draw.expovariate(1 / mean)
+            share = draw.uniform(0.8, 1.2) if even else draw.expovariate(1) if draws is None else draws(draw)
+            took = mean * share
             heapq.heappush(busy, (now + took, queue.popleft()))
         now, began = heapq.heappop(busy)
         under_way -= 1

@@ -28,6 +28,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self._jumping.now
 
+    def stand_still(self, seconds):
+        """Let time pass in which this process does nothing, as one that is stopped."""
+        self._jumping.now += seconds
+
 
 def run_virtual(coroutine):
     """Run ``coroutine`` to its end in virtual time."""

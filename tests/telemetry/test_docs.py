@@ -8,7 +8,7 @@ from support.gateways import settings
 
 from gateway.app import App
 from gateway.telemetry.worker_metrics import WorkerMetrics
-from gateway.workers.worker_slot import WorkerState
+from gateway.workers.worker_slot import Reason, WorkerState
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
@@ -27,7 +27,7 @@ def documented():
 
 def test_every_metric_is_on_the_page_and_no_other(registry):
     there = {}
-    parent = WorkerMetrics(WorkerState, lambda _: 0).registry
+    parent = WorkerMetrics(WorkerState, Reason, lambda _: 0).registry
     for collector in [*registry._collector_to_names, *parent._collector_to_names]:
         for family in collector.collect():
             if family.name.startswith("gateway_"):

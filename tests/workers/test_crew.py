@@ -6,6 +6,7 @@ from support.virtual_time import run_virtual
 
 from gateway.config.file import ConfigError
 from gateway.config.settings import GatewayConfig, Listener
+from gateway.core.log_settings import LogSettings
 from gateway.workers.crew import Crew
 from gateway.workers.process import WorkerFailed
 
@@ -62,7 +63,8 @@ def test_all_start_at_once_and_are_counted(started):
         await settle()
         assert (counted(crew, "ready"), counted(crew, "restarting")) == (2, 1)
         await asyncio.sleep(1)
-        assert crew.metrics.registry.get_sample_value("gateway_worker_restarts_total") == 1
+        assert crew.metrics.registry.get_sample_value("gateway_worker_restarts_total", {"reason": "crashed"}) == 1
+        assert crew.metrics.registry.get_sample_value("gateway_worker_restarts_total", {"reason": "hung"}) == 0
         await crew.stop()
         assert counted(crew, "stopped") == 3
 
@@ -140,6 +142,42 @@ def test_a_change_while_nobody_serves_is_for_those_who_come(started):
             worker.become_ready()
         await starting
         assert [worker.told[-1].default_timeout for worker in started] == [2, 2, 2]
+        await crew.stop()
+
+    run_virtual(scenario())
+
+
+def test_which_logs_are_written_reaches_all_and_those_who_come_later(started):
+    async def scenario():
+        crew = await serving(started)
+        quiet = LogSettings(info=False)
+        await crew.write_logs(quiet)
+        assert [worker.logs for worker in started] == [quiet] * 3
+        started[1].end()
+        await asyncio.sleep(1)
+        started[3].become_ready()
+        await settle()
+        assert started[3].logs == quiet
+        await crew.stop()
+
+    run_virtual(scenario())
+
+
+def test_only_who_takes_the_place_of_another_is_greeted(started):
+    async def scenario():
+        crew = await serving(started)
+        greeted = []
+
+        async def greet(slot):
+            greeted.append(slot.index)
+
+        crew.greetings.append(greet)
+        started[1].end()
+        await asyncio.sleep(1)
+        assert greeted == []
+        started[3].become_ready()
+        await settle()
+        assert greeted == [1]
         await crew.stop()
 
     run_virtual(scenario())

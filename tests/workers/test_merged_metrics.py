@@ -9,7 +9,7 @@ from gateway.telemetry.metrics import GatewayMetrics
 from gateway.telemetry.page import render
 from gateway.telemetry.worker_metrics import WorkerMetrics
 from gateway.workers.merged_metrics import merge
-from gateway.workers.worker_slot import WorkerState
+from gateway.workers.worker_slot import Reason, WorkerState
 
 TEXT, OPEN = "text/plain", "application/openmetrics-text; version=1.0.0"
 PARSERS = {TEXT: parse_text, OPEN: parse_openmetrics}
@@ -26,7 +26,7 @@ def worker(requests):
 
 
 def merged(accept, *registries, own=None):
-    own = own or WorkerMetrics(WorkerState, lambda state: int(state == "ready")).registry
+    own = own or WorkerMetrics(WorkerState, Reason, lambda state: int(state == "ready")).registry
     first = render(own, accept)[0].decode()
     text = merge(first, {index: render(each, accept)[0].decode() for index, each in enumerate(registries)})
     return text + "# EOF\n" if accept == OPEN else text
@@ -99,5 +99,5 @@ def test_what_the_parent_tells_it_tells_for_all(accept):
 
 @pytest.mark.parametrize("accept", [TEXT, OPEN])
 def test_without_any_worker_it_is_the_parents_page(accept):
-    own = WorkerMetrics(WorkerState, lambda _: 0).registry
+    own = WorkerMetrics(WorkerState, Reason, lambda _: 0).registry
     assert merged(accept, own=own) == render(own, accept)[0].decode()

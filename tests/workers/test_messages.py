@@ -1,16 +1,26 @@
 import pytest
 
-from gateway.workers.messages import Configured, Failed, Ready, decode, encode
+from gateway.core.log_settings import LogSettings
+from gateway.workers.messages import Alive, Beat, Configure, Configured, Failed, Ready, WriteLogs, decode, encode
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [Ready({"http": "127.0.0.1:1"}), Failed("models: none\nat all", 2), Configured(), Configured("labels.a: no")],
+    "message",
+    [
+        Configure('{"workers":\n2}'),
+        WriteLogs(LogSettings(info=False, verbose_level=3)),
+        Beat(),
+        Ready({"http": "127.0.0.1:1"}),
+        Failed("models: none\nat all", 2),
+        Configured(),
+        Configured("labels.a: no"),
+        Alive(),
+    ],
 )
-def test_an_answer_is_one_line_and_comes_back(answer):
-    line = encode(answer)
+def test_a_message_is_one_line_and_comes_back(message):
+    line = encode(message)
     assert line.index(b"\n") == len(line) - 1
-    assert decode(line) == answer
+    assert decode(line) == message
 
 
 @pytest.mark.parametrize(
@@ -26,5 +36,5 @@ def test_an_answer_is_one_line_and_comes_back(answer):
     ],
 )
 def test_anything_else_is_none(line):
-    with pytest.raises(ValueError, match="no answer of a worker"):
+    with pytest.raises(ValueError, match="no message of parent or worker"):
         decode(line)

@@ -1,4 +1,5 @@
 import asyncio
+import collections
 
 import pytest
 from structlog.testing import capture_logs
@@ -6,6 +7,7 @@ from support.played_workers import PlayedWorkers
 from support.virtual_time import run_virtual
 
 from gateway.config.settings import GatewayConfig
+from gateway.core.log_settings import LogSettings
 from gateway.workers.process import WorkerFailed
 from gateway.workers.worker_slot import WorkerSlot
 
@@ -26,13 +28,18 @@ class Place:
     """A slot with its first worker on the way."""
 
     def __init__(self, started):
-        self.restarted = 0
-        self.slot = WorkerSlot(0, FIRST, self._count)
+        self.restarted = collections.Counter()
+        self.rejoined = []
+        self.slot = WorkerSlot(0, FIRST, self._count, self._rejoin)
         self.starting = asyncio.ensure_future(self.slot.start())
         self._started = started
 
-    def _count(self):
-        self.restarted += 1
+    def _count(self, reason):
+        self.restarted[reason] += 1
+
+    async def _rejoin(self, slot):
+        assert slot.state == "ready"
+        self.rejoined.append(slot.pid)
 
     async def serve(self):
         await settle()
@@ -93,7 +100,8 @@ def test_one_that_dies_is_replaced_ever_later_while_it_keeps_dying(started):
         assert waits == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30], abs=0.2)
         started[-1].become_ready()
         await settle()
-        assert (place.slot.state, place.slot.restarts, place.restarted) == ("ready", 8, 8)
+        assert (place.slot.state, place.slot.restarts, place.restarted) == ("ready", 8, {"crashed": 8})
+        assert place.rejoined == [108]
         await place.slot.stop(1)
 
     run_virtual(scenario())
@@ -125,6 +133,77 @@ def test_its_death_is_told(started):
         (line,) = logs
         assert (line["event"], line["worker"], line["how"]) == ("worker ended", 0, "killed by SIGKILL")
         assert line["restart_in_s"] == 0.5
+        await place.slot.stop(1)
+
+    run_virtual(scenario())
+
+
+def test_one_that_hangs_is_ended_at_once_and_replaced(started):
+    async def scenario():
+        place = await Place(started).serve()
+        with capture_logs() as logs:
+            started[0].hang()
+            await settle()
+            # It holds connections that nobody serves: nobody is sent there, and it is not drained.
+            assert (place.slot.state, place.slot.addresses) == ("restarting", {})
+            assert (started[0].aborted, started[0].drained) == (True, False)
+            await asyncio.sleep(2)
+        hangs, ended = logs
+        assert (hangs["event"], hangs["worker"], hangs["pid"], hangs["silent_s"]) == ("worker hangs", 0, 100, 30)
+        assert (ended["event"], ended["how"]) == ("worker ended", "killed by SIGABRT")
+        started[1].become_ready()
+        await settle()
+        assert (place.slot.state, place.slot.restarts, place.restarted) == ("ready", 1, {"hung": 1})
+        await place.slot.stop(1)
+
+    run_virtual(scenario())
+
+
+def test_a_stop_while_one_that_hangs_is_ended(started):
+    async def scenario():
+        place = await Place(started).serve()
+        started[0].hang()
+        await settle()
+        await place.slot.stop(30)
+        assert (started[0].killed, place.slot.state) == (True, "stopped")
+        await asyncio.sleep(100)
+        assert len(started) == 1
+
+    run_virtual(scenario())
+
+
+def test_one_that_drained_by_itself_is_counted_apart(started):
+    async def scenario():
+        place = await Place(started).serve()
+        started[0].end(0)
+        await asyncio.sleep(1)
+        assert place.restarted == {"ended": 1}
+        started[1].fail()
+        await asyncio.sleep(1.5)
+        assert place.restarted == {"ended": 1, "crashed": 1}
+        await place.slot.stop(1)
+
+    run_virtual(scenario())
+
+
+def test_which_logs_are_written_is_told_to_the_worker_and_those_after_it(started):
+    async def scenario():
+        place = await Place(started).serve()
+        assert started[0].logs is None
+        quiet, quieter = LogSettings(info=False), LogSettings(info=False, warning=False)
+        await place.slot.write_logs(quiet)
+        assert started[0].logs == quiet
+        started[0].end()
+        await asyncio.sleep(1)
+        started[1].become_ready()
+        await settle()
+        assert (place.slot.state, started[1].logs) == ("ready", quiet)
+        started[1].end()
+        await asyncio.sleep(2)
+        await place.slot.write_logs(quieter)  # while it starts
+        started[2].become_ready()
+        await settle()
+        assert (place.slot.state, started[2].logs) == ("ready", quieter)
         await place.slot.stop(1)
 
     run_virtual(scenario())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from panels import DATASOURCE, Json
 
@@ -14,11 +15,12 @@ _VARIABLES = ("protocol", "model", "backend")
 
 @dataclass(frozen=True)
 class Row:
-    """A heading and the panels below it, which share the width."""
+    """A heading and the panels below it, which share the width; ``collapsed`` shows the heading alone until asked."""
 
     title: str
     panels: Sequence[Json]
     height: int = 9
+    collapsed: bool = False
 
 
 def dashboard(name: str, title: str, text: str, rows: Sequence[Row], *, variables: Sequence[str] = ()) -> Json:
@@ -44,16 +46,32 @@ def dashboard(name: str, title: str, text: str, rows: Sequence[Row], *, variable
 
 
 def _laid_out(rows: Sequence[Row]) -> list[Json]:
-    panels: list[Json] = []
+    placed: list[Json] = []
     top = 0
     for row in rows:
-        panels.append({"type": "row", "title": row.title, "collapsed": False, "panels": []})
-        panels[-1]["gridPos"] = {"x": 0, "y": top, "w": _WIDTH, "h": 1}
+        heading: Json = {"type": "row", "title": row.title, "collapsed": row.collapsed, "panels": []}
+        heading["gridPos"] = {"x": 0, "y": top, "w": _WIDTH, "h": 1}
         width = _WIDTH // len(row.panels)
-        for place, panel in enumerate(row.panels):
-            panels.append({**panel, "gridPos": {"x": place * width, "y": top + 1, "w": width, "h": row.height}})
-        top += 1 + row.height
-    return [{"id": number, **panel} for number, panel in enumerate(panels, 1)]
+        panels = [
+            {**panel, "gridPos": {"x": place * width, "y": top + 1, "w": width, "h": row.height}}
+            for place, panel in enumerate(row.panels)
+        ]
+        if row.collapsed:  # its panels are the heading's own, and take no room before they are shown
+            heading["panels"] = panels
+            placed.append(heading)
+        else:
+            placed += [heading, *panels]
+        top += 1 if row.collapsed else 1 + row.height
+    return _numbered(placed)
+
+
+def _numbered(placed: Sequence[Json]) -> list[Json]:
+    numbers = count(1)
+    return [
+        {"id": next(numbers), **panel}
+        | ({"panels": [{"id": next(numbers), **each} for each in panel["panels"]]} if panel["type"] == "row" else {})
+        for panel in placed
+    ]
 
 
 def _datasource() -> Json:

@@ -17,16 +17,21 @@ def saturation() -> Json:
                 [
                     graph(
                         "CPU",
-                        "Cores in use; a gateway's event loop has one.",
+                        "Cores in use; a gateway's event loop has one, and so has each worker's.",
                         COUNT,
                         Query("instance:cpu_cores:rate1m", each),
                     ),
-                    graph("Memory", "Resident memory.", BYTES, Query("process_resident_memory_bytes", each)),
+                    graph(
+                        "Memory",
+                        "Resident memory, of all workers together.",
+                        BYTES,
+                        Query("sum by (job, instance) (process_resident_memory_bytes)", each),
+                    ),
                     graph(
                         "Open files and connections",
-                        "Share of what the process may have open.",
+                        "Share of what the process may have open; of workers, the one that has most.",
                         SHARE,
-                        Query("process_open_fds / process_max_fds", each),
+                        Query("max by (job, instance) (process_open_fds / process_max_fds)", each),
                     ),
                 ],
             ),
@@ -58,7 +63,10 @@ def saturation() -> Json:
                         "In flight",
                         "Attempts under way, by gateway and backend.",
                         COUNT,
-                        Query('gateway_inflight_requests{job="gateway"}', "{{instance}} to {{backend}}"),
+                        Query(
+                            'sum by (instance, backend) (gateway_inflight_requests{job="gateway"})',
+                            "{{instance}} to {{backend}}",
+                        ),
                     ),
                     graph(
                         "Queue, share of its limit",
@@ -87,13 +95,17 @@ def saturation() -> Json:
                         "Kept answers, share of their memory",
                         "A full cache is as it should be; whether it is too small shows beside it.",
                         SHARE,
-                        Query("gateway_cache_bytes / (gateway_cache_limit_bytes > 0)", each),
+                        Query(
+                            "sum by (job, instance) (gateway_cache_bytes)"
+                            " / (sum by (job, instance) (gateway_cache_limit_bytes) > 0)",
+                            each,
+                        ),
                     ),
                     graph(
                         "Pushed out",
                         "Answers that newer ones pushed out. With few hits, the cache is too small or nothing repeats.",
                         PER_SECOND,
-                        Query("rate(gateway_cache_evictions_total[$__rate_interval])", each),
+                        Query("sum by (job, instance) (rate(gateway_cache_evictions_total[$__rate_interval]))", each),
                     ),
                 ],
             ),

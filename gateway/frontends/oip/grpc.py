@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from gateway.codecs import oip_grpc as codec
+from gateway.codecs.oip_grpc_head import model_and_version
 from gateway.codecs.oip_outputs import OutputWishes
 from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable
@@ -22,6 +23,7 @@ from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.grpc_control import OPERATIONS, Answer, ControlAnswers
 from gateway.frontends.oip.stream import answer_in_order
 from gateway.frontends.operations import Operation
+from gateway.frontends.unread import refuse_unread
 from gateway.protos.loader import message_class
 
 _log = structlog.get_logger()
@@ -103,6 +105,8 @@ class OIPGRPCDoor(GRPCDoor):
     async def _answer(
         self, data: bytes, call: RequestContext, memory: SharedMemory
     ) -> tuple[InferResponse, OutputWishes]:
+        if self.server.catalog.guarded and (asked := model_and_version(data)) is not None:
+            await refuse_unread(self.server, *asked, call)
         request, wishes = codec.decode_request(data, call, self.server.limits, memory)
         return await inference.answer(self.server, request, wishes, memory), wishes
 

@@ -16,6 +16,7 @@ from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.lookup import model_called
 from gateway.frontends.operations import Access, Operation
 from gateway.frontends.shared_memory import SharedMemoryRegions, require_this_machine
+from gateway.frontends.unread import refuse_unread
 
 _HEADER_LENGTH = codec.HEADER_LENGTH.lower().encode()
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -111,6 +112,8 @@ class OIPDoor(HTTPDoor):
         context = self.begin("oip-http", exchange)
         length = codec.parse_header_length(header_text(exchange.headers, _HEADER_LENGTH))
         name, version = exchange.parameters["name"], exchange.parameters.get("version", "")
+        if server.catalog.guarded:
+            await refuse_unread(server, name, version, context)
         regions = server.shared_memory
         memory = SWITCHED_OFF if regions is None else regions.seen_by(exchange.caller)
         if length == 0:

@@ -23,8 +23,8 @@ from gateway.runtime.plan import example_command, make_context
 from gateway.runtime.ports import check_free, join_address, listening_ports, resolve_ports, split_address
 from gateway.runtime.state import RunDirectory
 
-STACK_FILE = "stack.yaml"
-CONFIG = f"/etc/gateway/{STACK_FILE}"
+STACK_FILE = "stack/stack.yaml"  # in the run directory
+CONFIG = "/etc/gateway/stack.yaml"
 STORE = Path("/models")
 _GATEWAY_READY_SECONDS = 180.0  # as long as a backend by default: a container starts slowly on a busy machine
 _LISTENERS = ("http", "grpc", "metrics")
@@ -103,8 +103,10 @@ def plan_containers(config: GatewayConfig, run: RunDirectory, images: str) -> Do
     context = make_context(config, run, elsewhere=True)
     inside = inside_containers(config)
     stack = run.path / STACK_FILE
+    stack.parent.mkdir(exist_ok=True)
     stack.write_text(dump_config(inside), encoding="utf-8")
-    stack.chmod(0o644)  # the servers' user reads it
+    stack.parent.chmod(0o755)  # the servers' user reads it
+    stack.chmod(0o644)
     # For the commands on this machine; the admin port is nobody's but the container's.
     outside = config.model_copy(update={"admin": None, "backends": inside.backends})
     (run.path / CONFIG_FILE).write_text(dump_config(outside), encoding="utf-8")
@@ -168,7 +170,8 @@ class _Maker:
     def __init__(self, project: str, images: str, stack: Path, store: Path) -> None:
         self._project = project
         self._images = images
-        self._mounts = [_read_only(store, STORE), _read_only(stack, Path(CONFIG))]
+        # The folder, and not the file: a mounted file stays what it was when another one takes its name.
+        self._mounts = [_read_only(store, STORE), _read_only(stack.parent, Path(CONFIG).parent)]
 
     def backend(self, name: str, backend: Backend) -> ContainerPlan:
         """``backend`` is as the containers see it."""

@@ -176,7 +176,7 @@ def test_report_of_a_file_that_is_none(loadtest: Invoke, tmp_path: Path) -> None
 )
 def test_help_shows_an_example(loadtest: Invoke, command: str) -> None:
     result = loadtest(command, "--help", defaults=())
-    assert result.exit_code == 0
+    assert (result.exit_code, result.stdout) == (0, loadtest(command, "-h", defaults=()).stdout)
     assert f"Example: loadtest {command}" in " ".join(result.stdout.split())
 
 

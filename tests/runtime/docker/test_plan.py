@@ -143,6 +143,16 @@ def test_a_gpu_is_asked_for_where_the_configuration_does(plan):
     assert backend.body["HostConfig"]["Memory"] == size(gpu["mem_limit"])
 
 
+def test_what_changes_in_the_configuration_is_seen_in_the_containers(plan, run):
+    made = plan()
+    (source,) = [
+        mount["Source"] for mount in made.gateway.body["HostConfig"]["Mounts"] if mount["Target"] == "/etc/gateway"
+    ]
+    target = run.path / STACK_FILE
+    assert (source, CONFIG) == (str(target.parent), f"/etc/gateway/{target.name}")
+    assert (target.parent.stat().st_mode & 0o777, target.stat().st_mode & 0o777) == (0o755, 0o644)
+
+
 def test_secrets_of_the_gateway_are_the_gateways_alone(plan, tmp_path):
     token = tmp_path / "token"
     made = plan(control={"token_file": str(token)})
