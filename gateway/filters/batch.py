@@ -233,14 +233,15 @@ class Batch(Filter):
     async def _together(self, turns: Sequence[Turn]) -> None:
         """Send them as one on a lane that is taken already, answer each of them, and free the lane."""
         rows, started = [turn.rows for turn in turns], self._clock()
-        context, fair = shared_context(turns), self._send(sum(rows))
+        total = sum(rows)
+        context, fair = shared_context(turns), self._send(total)
         try:
             joined = join_inputs([turn.request for turn in turns], self._padding)
             request = replace(turns[0].request, inputs=joined, context=context, id="", parameters=NO_PARAMETERS)
             answers = split_response(await self.inner(request), rows)
             now = self._clock()
         except _OF_ONE:
-            self._size.refused(sum(rows), self._clock())
+            self._size.refused(total, self._clock())
             note(turns, context)
             self._separate(turns)
         except Exception as error:
@@ -253,10 +254,10 @@ class Batch(Filter):
             for turn, answer in zip(turns, answers, strict=True):
                 if not turn.answer.done():
                     turn.answer.set_result(answer)
-            self._learn(sum(rows), started, now, fair=fair)
+            self._learn(total, started, now, fair=fair)
         finally:
             self._busy -= 1
-            self._rows -= sum(rows)
+            self._rows -= total
             self._fill()
 
     def _separate(self, turns: Sequence[Turn]) -> None:

@@ -41,7 +41,6 @@ _CLOSE = (b"connection", b"close")
 # To a client that is gone; the status is nginx's.
 _UNREAD = Reply(b"", [], 499)
 _Reader = Callable[[], Awaitable[bytes]]  # of the body
-_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,7 +62,7 @@ class HTTPApp:
         self._routes: dict[str, list[_Route]] = {}
         for door in self._doors:
             for operation, handler in bound(door.operations, door.handlers()):
-                route = _Route(door, operation, handler, _compile(operation.path, door.segment))
+                route = _Route(door, operation, handler, operation.pattern(door.segment))
                 self._routes.setdefault(_first_part(operation.path), []).append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,11 +181,3 @@ def _by_name(pairs: Headers) -> dict[bytes, bytes]:
 
 def _first_part(path: str) -> str:
     return path.split("/", 2)[1] if path.startswith("/") else ""
-
-
-def _compile(path: str, segment: str) -> re.Pattern[str]:
-    literals_and_names = _PARAMETER.split(path)
-    parts = [
-        f"(?P<{part}>{segment})" if index % 2 else re.escape(part) for index, part in enumerate(literals_and_names)
-    ]
-    return re.compile("".join(parts))

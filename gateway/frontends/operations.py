@@ -6,12 +6,14 @@ the gRPC port and ``docs/protocols.md`` are all made from these tables, so that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
+_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Access(StrEnum):
@@ -43,6 +45,14 @@ class Operation:
     def key(self) -> tuple[str, str]:
         """What identifies it among the operations of a door."""
         return self.method, self.path
+
+    def pattern(self, segment: str) -> re.Pattern[str]:
+        """Of the paths of an HTTP operation; each ``{name}`` is a group, and matches ``segment``."""
+        literals_and_names = _PARAMETER.split(self.path)
+        parts = [
+            f"(?P<{part}>{segment})" if index % 2 else re.escape(part) for index, part in enumerate(literals_and_names)
+        ]
+        return re.compile("".join(parts))
 
 
 def bound(operations: Iterable[Operation], handlers: Mapping[tuple[str, str], T]) -> list[tuple[Operation, T | None]]:

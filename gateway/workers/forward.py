@@ -29,7 +29,7 @@ _WORKER = b"x-gateway-worker"
 _SAMPLE = re.compile(r"/shadow/samples/([0-9]{1,18})")
 # What changes nothing whichever worker does it, although it is no GET: inference, an index with a body.
 _FOR_ONE = [
-    (operation.method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path))))
+    (operation.method, operation.pattern(door.segment))
     for door in http.DOORS.values()
     for operation in door.operations
     if operation.access is Access.PUBLIC and operation.method != "GET"
