@@ -36,6 +36,7 @@ from gateway.core.service import Filter
 from gateway.embed import embed
 from gateway.frontends.admin import admin_app
 from gateway.frontends.authorization import Authorization
+from gateway.frontends.crowd import Crowd
 from gateway.frontends.grpc_server import GRPCServer
 from gateway.frontends.http import HTTPApp
 from gateway.frontends.http_server import HTTPServer
@@ -106,6 +107,7 @@ class App:
         self._catalog = catalog
         self._rates = client_rates(settings.admission)
         self._front = self._stack(settings, self._rates)
+        self._crowd = Crowd(self.metrics.turned_away, on=settings.admission is not None)
         self._server = Server(
             name=settings.name,
             version=__version__,
@@ -122,6 +124,7 @@ class App:
             ),
             logs=LOGS,
             tracer=open_tracer(settings.tracing),
+            crowd=self._crowd,
             shared_memory=SharedMemoryRegions() if settings.shared_memory else None,
         )
         self.live = LiveConfig(
@@ -143,10 +146,10 @@ class App:
         Raises:
             ListenError: a port is taken.
         """
-        settings, limits = self._settings, self._server.limits
+        settings, limits, crowd = self._settings, self._server.limits, self._crowd
         doors = HTTPApp(self._server, settings.protocols)
         shared = settings.workers > 1
-        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits, share_port=shared)
+        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits, share_port=shared, crowd=crowd)
         metrics = HTTPServer(MetricsApp(partial(render, self.metrics.registry)), drain_timeout=1, limits=limits)
         admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
         admin_doors = HTTPApp(admin_server, settings.protocols)
@@ -164,18 +167,16 @@ class App:
         )
         grpc_server = GRPCServer(self._server, settings.protocols, share_port=shared)
         http_servers = {"http": http, "metrics": metrics} | ({"admin": admin} if settings.admin else {})
-        addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in http_servers.items()}
+        servers = http_servers | {"grpc": grpc_server}
+        addresses = {name: _bind(name, server, getattr(settings, name)) for name, server in servers.items()}
 
         await asyncio.gather(*(backend.refresh() for backend in self._replicated.values()))
         await self._repository.learn()
         await self._checker.check_all()
-        # Last: gRPC's library accepts from here on, and what this process does not answer yet another worker could.
-        addresses["grpc"] = _bind("grpc", grpc_server, settings.grpc)
         self.lifecycle.started = True
-        for server in http_servers.values():
+        grpc_server.set_ready(self._server.ready)
+        for server in servers.values():
             await server.start()
-        await grpc_server.start()
-        await grpc_server.set_ready(self._server.ready)
         # Apart: a server that hangs when it is asked for its models must not delay the checks of the others.
         watching = [
             asyncio.create_task(self._check_health(grpc_server), name="health-checks"),
@@ -228,6 +229,7 @@ class App:
         front = self._stack(settings, rates)
         self._repository.reconfigure(settings)
         self._front.inner = front.inner  # the doors hold the outermost filter
+        self._crowd.on = settings.admission is not None and not self.lifecycle.draining
         self._rates, self._settings = rates, settings
 
     def _stack(self, settings: GatewayConfig, rates: ClientRates | None) -> Filter:
@@ -243,8 +245,9 @@ class App:
 
     async def _drain(self, http: HTTPServer, grpc_server: GRPCServer) -> None:
         self.lifecycle.draining = True
+        self._crowd.on = False  # each answer has to say that its connection closes
         _log.info("draining", grace_s=self._settings.drain.grace, timeout_s=self._settings.drain.timeout)
-        await grpc_server.set_ready(False)
+        grpc_server.set_ready(False)
         # Whoever watches readiness stops sending; keep-alive clients are told to close with each answer.
         await asyncio.sleep(self._settings.drain.grace)
         await asyncio.gather(http.stop(), grpc_server.stop(self._settings.drain.timeout))
@@ -254,7 +257,7 @@ class App:
         while True:
             await asyncio.sleep(self._settings.health.interval)
             await self._checker.check_all()
-            await grpc_server.set_ready(self._server.ready)
+            grpc_server.set_ready(self._server.ready)
 
     async def _keep_learning(self) -> None:
         while True:

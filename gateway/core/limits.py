@@ -15,9 +15,9 @@ class Limits:
         tensors: inputs of one request.
         elements: elements of one tensor.
         body_chunks: pieces an HTTP body may arrive in.
-        head_seconds: time for the head of an HTTP request, from its first byte to its last.
-        body_seconds: time for the body of an HTTP request.
-        connections: open at once on one HTTP port.
+        head_seconds: time for the head of a request, from its first byte to its last.
+        body_seconds: time for the body of a request; gRPC's streams may take longer.
+        connections: open at once on one port.
         streams: calls in flight on one gRPC connection; further ones wait in the client.
     """
 

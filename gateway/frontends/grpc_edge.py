@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn
 
 import grpc
 import structlog
@@ -15,9 +13,6 @@ from gateway.core import errors
 from gateway.core.messages import RequestContext
 from gateway.core.span import Span
 from gateway.frontends import hints
-from gateway.frontends.compression import answer_coding
-
-_COMPRESSION = {b"gzip": grpc.Compression.Gzip, b"deflate": grpc.Compression.Deflate}
 
 _log = structlog.get_logger()
 
@@ -55,13 +50,11 @@ class Gate:
 
     def __init__(self) -> None:
         self._closed = False
-        self._refused = asyncio.Event()
         self._told: set[Callable[[], object]] = set()
 
     def enter(self) -> None:
         """Raise Unavailable when the gate is closed."""
         if self._closed:
-            self._refused.set()
             raise errors.Unavailable("the server is shutting down")
 
     @contextlib.contextmanager
@@ -73,38 +66,30 @@ class Gate:
         finally:
             self._told.discard(callback)
 
-    async def close(self, *, quiet: float, limit: float) -> None:
-        """Refuse from now on; returns after ``quiet`` seconds without a refusal, at the latest after ``limit``."""
+    def close(self) -> None:
+        """Refuse from now on."""
         self._closed = True
         for callback in list(self._told):
             callback()
-        deadline = time.monotonic() + limit
-        with contextlib.suppress(TimeoutError):
-            while time.monotonic() < deadline:
-                self._refused.clear()
-                await asyncio.wait_for(self._refused.wait(), quiet)
 
 
-async def abort_with(context: grpc.aio.ServicerContext, error: Exception) -> NoReturn:
-    """End the call with the status of ``error``; anything but a ``GatewayError`` is logged and told as internal."""
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
+class Status(Exception):
+    """Ends a call with a status that no ``GatewayError`` stands for."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """Code and text of ``error``; anything unexpected is logged and told as internal."""
+    if isinstance(error, Status):
+        return error.code, error.text
     if isinstance(error, errors.GatewayError):
-        code, text = code_of(error), error.message
-    else:
-        _log.error("request failed unexpectedly", protocol="grpc", exc_info=error)
-        code, text = grpc.StatusCode.INTERNAL, "internal error"
-    await context.abort(code, text)
-    raise AssertionError("abort returned")
-
-
-def metadata_of(context: grpc.aio.ServicerContext) -> dict[str, str]:
-    """The metadata of a call by key; what came several times is one list, as with the headers of HTTP."""
-    metadata: dict[str, str] = {}
-    for key, value in context.invocation_metadata() or ():
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        metadata[key] = f"{metadata[key]},{text}" if key in metadata else text
-    return metadata
+        return code_of(error), error.message
+    _log.error("request failed unexpectedly", protocol="grpc", exc_info=error)
+    return grpc.StatusCode.INTERNAL, "internal error"
 
 
 def read_hints(request: RequestContext, metadata: Mapping[str, str], remaining: float | None) -> None:
@@ -140,8 +125,8 @@ def end_span(span: Span, error: BaseException | None) -> None:
     span.end(errors.outcome_of(error), problem if code in _OURS else "")
 
 
-def report(context: grpc.aio.ServicerContext, request: RequestContext, error: BaseException | None) -> None:
-    """Send the measurements as trailing metadata, and of an ``error`` when another try may go better."""
+def trailing_of(request: RequestContext, error: BaseException | None) -> list[tuple[str, str]]:
+    """Trailing metadata: the measurements, and of an ``error`` when another try may go better."""
     trailing = [(hints.SERVER_TIMING, hints.server_timing(request))]
     if request.served_by:
         trailing.append((hints.SERVED_BY, request.served_by))
@@ -149,17 +134,4 @@ def report(context: grpc.aio.ServicerContext, request: RequestContext, error: Ba
         trailing.append((hints.COMPARED, hints.compared(request.compared)))
     if isinstance(error, errors.GatewayError) and error.retry_after is not None:
         trailing.append((hints.RETRY_AFTER_MS, hints.retry_after_ms(error.retry_after)))
-    context.set_trailing_metadata(tuple(trailing))
-
-
-async def compress_answer(context: grpc.aio.ServicerContext) -> None:
-    """Have the answer compressed when the call's metadata asks for it, by HTTP's header ``accept-encoding``.
-
-    gRPC's own ``grpc-accept-encoding`` says what a client is able to read, which for most is everything.
-    """
-    for key, value in context.invocation_metadata() or ():
-        if key == "accept-encoding":
-            coding = answer_coding(value if isinstance(value, bytes) else value.encode("latin-1"))
-            if coding:
-                context.set_compression(_COMPRESSION[coding])
-                await context.send_initial_metadata(())  # without it, the library forgets about compression
+    return trailing

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 
 import grpc
-from grpc_health.v1 import health
-from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 
+from gateway.core.criticality import HEADER
+from gateway.frontends import hints
+from gateway.frontends.compression import Compressor
+from gateway.frontends.grpc_call import PREFIX_LENGTH, Call, Connection, Method, Shared, refused
 from gateway.frontends.grpc_door import GRPCDoor
 from gateway.frontends.grpc_edge import Gate
+from gateway.frontends.grpc_head import CallHead, read_head, refusal
+from gateway.frontends.grpc_services import HEALTH_SERVICE, Health, reflection_methods
 from gateway.frontends.oip.grpc import OIPGRPCDoor
+from gateway.frontends.port import Port
 from gateway.frontends.server import Server
 from gateway.frontends.tfserving.grpc import TFServingGRPCDoor
 from gateway.frontends.torchserve.grpc import TorchServeGRPCDoor
-from gateway.protos.loader import pool
+from gateway.http2.frames import FIRST_WINDOW, GREATEST_WINDOW
+from gateway.http2.server import ServerConnection
+from gateway.http2.server_stream import Bounds
 
 DOORS: Mapping[str, type[GRPCDoor]] = {
     "oip": OIPGRPCDoor,
@@ -25,8 +31,18 @@ DOORS: Mapping[str, type[GRPCDoor]] = {
     "torchserve": TorchServeGRPCDoor,
 }
 
-# The server closes when no call has been refused for so long, in seconds.
-_QUIET = 0.25
+# Between the request to go elsewhere and the end of new calls, in seconds: a round trip of a slow network.
+_NOTICE = 0.25
+# The methods that may be refused in a crowd. What asks for health, or controls, is always answered.
+_INFERENCES = ("/ModelInfer", "/Predict", "/Classify", "/Regress", "/MultiInference", "/Predictions")
+_CROWDED = refused(
+    refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "too many requests at once; try again later",
+        [(hints.RETRY_AFTER_MS, hints.retry_after_ms(1.0))],
+    )
+)
+_NOT_FOUND = refused(refusal(grpc.StatusCode.UNIMPLEMENTED, "there is no such method here"))
 
 
 class GRPCServer:
@@ -36,50 +52,86 @@ class GRPCServer:
     """
 
     def __init__(self, server: Server, protocols: Collection[str], *, share_port: bool = False) -> None:
-        self._grpc = grpc.aio.server(
-            options=(
-                ("grpc.max_receive_message_length", server.limits.body_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", server.limits.streams),
-                # Two servers on one port would share its connections silently; a taken port must be an error.
-                ("grpc.so_reuseport", int(share_port)),
-                # Clients may ping as often as they like to keep idle connections open.
-                ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-                ("grpc.keepalive_permit_without_calls", 1),
-            )
-        )
         self._gate = Gate()
-        self._services: list[str] = []
-        for door in (DOORS[name](server, self._gate) for name in DOORS if name in protocols):
-            self._grpc.add_generic_rpc_handlers(door.generic_handlers())
-            self._services += door.services
-        self._health = health.aio.HealthServicer()
-        add_HealthServicer_to_server(self._health, self._grpc)
-        names = (*self._services, HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._grpc, pool=pool())
+        doors = [DOORS[name](server, self._gate) for name in DOORS if name in protocols]
+        services = [service for door in doors for service in door.services]
+        self._health = Health(services)
+        self._methods: dict[str, Method] = {}
+        for door in doors:
+            self._methods |= door.methods()
+        self._methods |= self._health.methods() | reflection_methods([*services, HEALTH_SERVICE])
+        self._crowd = server.crowd
+        self._inferences = {path for path in self._methods if path.endswith(_INFERENCES)}
+        limits = server.limits
+        self._shared = Shared(limits, Compressor())
+        # A whole message fits, so that no client ever waits for the permission to send the rest of it.
+        window = min(max(FIRST_WINDOW, limits.body_bytes + PREFIX_LENGTH), GREATEST_WINDOW)
+        self._bounds = Bounds(limits.streams, window, limits.head_seconds, limits.body_seconds)
+        self._most_connections = limits.connections
+        self._port = Port(share=share_port, patience=limits.body_seconds)
+        self._connections: set[Connection] = set()
+        self._closed = asyncio.Event()  # there are no connections
+        self._listening: asyncio.Server | None = None
 
     def bind(self, host: str, port: int) -> int:
         """Take the port; returns the real one when ``port`` is 0.
 
         Raises:
-            RuntimeError: it is taken.
+            OSError: it is taken, or the host is not ours.
         """
-        bound: int = self._grpc.add_insecure_port(f"{host}:{port}")
-        return bound
+        return self._port.bind(host, port)
 
     async def start(self) -> None:
         """Begin to answer."""
-        await self._grpc.start()
+        self._listening = await asyncio.get_running_loop().create_server(self._connect, sock=self._port.listener())
 
-    async def set_ready(self, ready: bool) -> None:
+    def set_ready(self, ready: bool) -> None:
         """Tell ``grpc.health.v1`` clients, for the whole server and for every service."""
-        status = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
+        self._health.set(ready)
 
     async def stop(self, grace: float) -> None:
-        """Refuse new calls, wait up to ``grace`` seconds for those in flight, close."""
-        # The library cancels calls that have arrived and not begun when it stops. Refusing them in our own words
-        # (UNAVAILABLE, which clients take elsewhere) until none comes any more empties its queue first.
-        await self._gate.close(quiet=_QUIET, limit=grace)
-        await self._grpc.stop(grace)
+        """Begin no new calls, wait up to ``grace`` seconds for those in flight, close."""
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return
+        await self._port.close(listening.close, self._connect)
+        for connection in list(self._connections):
+            connection.go_away()
+        await asyncio.sleep(_NOTICE)
+        for connection in list(self._connections):
+            connection.leave()
+        self._gate.close()
+        self._health.close()
+        if self._connections:
+            self._closed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), grace)
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _connect(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._most_connections:
+            return _Full()
+        return ServerConnection(read_head, self._open, self._bounds, self._connections.add, self._lost)
+
+    def _lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._closed.set()
+
+    def _open(self, connection: Connection, number: int, head: CallHead) -> Call:
+        method = self._methods.get(head.path, _NOT_FOUND) if head.refusal is None else refused(head.refusal)
+        if self._crowd.on and head.path in self._inferences and self._crowded(head):
+            method = _CROWDED
+        return method(connection, number, head, self._shared)
+
+    def _crowded(self, head: CallHead) -> bool:
+        priority = head.metadata.get(HEADER)
+        return self._crowd.refuses(self._shared.calls, None if priority is None else priority.encode("latin-1"))
+
+
+class _Full(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.limits import Limits
 from gateway.frontends.asgi import REST, Client
+from gateway.frontends.crowd import Crowd, may_be_refused, priority_of
 from gateway.frontends.http_body import BodyRest
 
 # Request line and headers together, in bytes; what the other servers of this field allow is between 8 and 64 KiB.
@@ -27,6 +28,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # How long the rest of a body is read and thrown away after the request was refused, in seconds: closing at once would
 # reset the connection, and the client would lose the answer.
 _DISCARD = 10.0
+_CROWDED = b'{"error":"too many requests at once; try again later"}'
+_CROWDED_HEAD = STATUS_LINE[503] + b"content-type: application/json\r\nretry-after: 1\r\ncontent-length: %d\r\n"
+_CROWDED_HEAD %= len(_CROWDED)
+_TURNED_AWAY = _CROWDED_HEAD + b"\r\n" + _CROWDED
+_SENT_AWAY = _CROWDED_HEAD + b"connection: close\r\n\r\n" + _CROWDED
 
 
 class GatheringTransport:
@@ -61,13 +67,15 @@ class GatheringTransport:
 
 
 class GatewayHTTPProtocol(HttpToolsProtocol):
-    """Refuses what is over the limits of a connection, in plain text, and closes it."""
+    """Refuses what is over the limits of a connection, in plain text, and closes it; turns away in a ``crowd``."""
 
     _rest: BodyRest  # of the request whose body is being parsed
 
-    def __init__(self, *arguments: Any, limits: Limits, **options: Any) -> None:
+    def __init__(self, *arguments: Any, limits: Limits, crowd: Crowd | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
+        self._crowd = crowd
+        self._turned_away = False  # the request whose body is being parsed
         self._in_head = True
         self._received = 0  # bytes while no head was complete
         self._head = 0  # bytes of the request line and headers that were complete
@@ -109,6 +117,8 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
                 self._refuse(*_HEAD_TOO_LARGE)
             elif self._timer is None:
                 self._set_timer(self._limits.head_seconds, self._head_timed_out)
+        elif self._turned_away and self._timer is None and not self.transport.is_closing():
+            self._set_timer(_DISCARD, self.transport.close)
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -127,6 +137,9 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self._upgrading = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if self._upgrading:
             return
+        if self._crowd is not None and self._crowd.on and self._is_too_much(self._crowd):
+            self._turn_away()
+            return
         super().on_headers_complete()
         self._rest = BodyRest(self.cycle)
         extensions = {Client.EXTENSION: self._client, REST: self._rest}
@@ -138,6 +151,8 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             raise ValueError("too many requests at once")
 
     def on_body(self, body: bytes) -> None:
+        if self._turned_away:
+            return
         if not self._rest.takes(body):
             super().on_body(body)
 
@@ -150,9 +165,11 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._upgrading:
             return
-        super().on_message_complete()
+        if not self._turned_away:
+            super().on_message_complete()
         self._in_head, self._received, self._head, self._chunks = True, 0, 0, 0
-        if self.cycle.response_complete:
+        if self._turned_away or self.cycle.response_complete:
+            self._turned_away = False
             self._unset_timer()
             self._idle()
 
@@ -167,6 +184,26 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         else:
             self._unset_keepalive_if_required()
             self._set_timer(_DISCARD, self.transport.close)
+
+    def _is_too_much(self, crowd: Crowd) -> bool:
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False  # it has to wait for the answers before its own, and costs little until then
+        if not may_be_refused(self.parser.get_method(), self.url):
+            return False
+        in_flight = len(self.tasks)
+        return crowd.refuses(in_flight, priority_of(self.headers, in_flight))
+
+    def _turn_away(self) -> None:
+        """Answer before a body has come, which is thrown away when it does."""
+        self._in_head, self._turned_away = False, True
+        self._unset_timer()
+        # After an answer in place of "continue" nobody can tell where the next request begins.
+        keeps = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        if keeps and not self.expect_100_continue:
+            self.transport.write(_TURNED_AWAY)
+        else:
+            self.transport.write(_SENT_AWAY)
+            self.transport.close()
 
     def _probe(self, waited: float) -> None:
         """Send a client that has closed its side something that it must ignore while it waits for its answer.

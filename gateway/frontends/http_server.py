@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
 
 import uvicorn
 
 from gateway.core.limits import Limits
+from gateway.frontends.crowd import Crowd
 from gateway.frontends.http_protocol import GatewayHTTPProtocol
-from gateway.frontends.syn_filter import drop_connection_requests
+from gateway.frontends.port import Port
 
 # How long a connection may be idle, in seconds: longer than in any client's pool, so that the client is who closes.
 _KEEP_ALIVE = 120.0
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
-# Time for handshakes under way to end, in seconds: a few round trips of a slow network.
-_HANDSHAKE = 0.2
+# Connections accepted after a long round of the event loop, which would accept one itself: with 50 rounds a second,
+# a few hundred new clients would wait for seconds, and be as many timeouts.
+_ACCEPTED_AT_ONCE = 100
 
 
 class _Uvicorn(uvicorn.Server):
@@ -32,7 +33,10 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HTTPServer:
-    """An ASGI application on one port; with ``share_port``, other processes of this user may listen on it too."""
+    """An ASGI application on one port; with ``share_port``, other processes of this user may listen on it too.
+
+    ``crowd`` says when requests for inference are turned away; None: never.
+    """
 
     def __init__(
         self,
@@ -42,10 +46,11 @@ class HTTPServer:
         limits: Limits,
         keep_alive: float = _KEEP_ALIVE,
         share_port: bool = False,
+        crowd: Crowd | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(GatewayHTTPProtocol, limits=limits)),
+            http=cast("type[asyncio.Protocol]", partial(GatewayHTTPProtocol, limits=limits, crowd=crowd)),
             ws="none",
             lifespan="off",
             loop="none",
@@ -58,10 +63,12 @@ class HTTPServer:
             timeout_graceful_shutdown=max(1, round(drain_timeout)),
         )
         self._uvicorn = _Uvicorn(config)
-        self._limits = limits
-        self._share_port = share_port
-        self._socket: socket.socket | None = None
+        # A client that does not take its answer is given up like one that sends no request.
+        self._port = Port(share=share_port, patience=limits.body_seconds)
         self._task: asyncio.Task[None] | None = None
+        self._connecting: set[asyncio.Task[Any]] = set()
+        if crowd is not None:
+            crowd.on_long_round(self._accept_more)
 
     def bind(self, host: str, port: int) -> int:
         """Take the port; returns the real one when ``port`` is 0.
@@ -69,22 +76,11 @@ class HTTPServer:
         Raises:
             OSError: it is taken, or the host is not ours.
         """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self._share_port:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Connections inherit it: one whose client does not take its answer is given up like one that sends none.
-        patience = round(self._limits.body_seconds * 1000)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
-        self._socket.bind((host, port))
-        bound: int = self._socket.getsockname()[1]
-        return bound
+        return self._port.bind(host, port)
 
     async def start(self) -> None:
         """Begin to answer; returns when the port listens."""
-        # uvicorn gets a copy of the socket, so that the port outlives its listening; see ``stop``.
-        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._bound.dup()]), name="http-server")
+        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._port.listener()]), name="http-server")
         while not self._uvicorn.started:
             if self._task.done():
                 await self._task
@@ -95,15 +91,7 @@ class HTTPServer:
         """Accept no more, answer what was accepted (bounded by ``drain_timeout``), close."""
         if self._task is None:
             return
-        # Closing a listening socket resets the connections that clients take for open and we have not accepted. So:
-        # let no new ones begin, let those under way arrive, end uvicorn's accepting, take what is left by hand.
-        with contextlib.suppress(OSError):  # without a filter the window is small, and there is nothing better
-            drop_connection_requests(self._bound)
-        await asyncio.sleep(_HANDSHAKE)
-        for server in self._uvicorn.servers:
-            server.close()
-        await self._accept_queued()
-        self._bound.close()
+        await self._port.close(self._stop_listening, self._new_protocol)
         await self._linger()
         self._uvicorn.should_exit = True
         await self._task
@@ -113,20 +101,22 @@ class HTTPServer:
         """How many there are now."""
         return len(self._uvicorn.server_state.connections)
 
-    async def _accept_queued(self) -> None:
-        config, loop = self._uvicorn.config, asyncio.get_running_loop()
-        self._bound.setblocking(False)
-        while True:
-            try:
-                connection, _ = self._bound.accept()
-            except BlockingIOError:
-                return
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._new_protocol(config), connection)
+    def _accept_more(self) -> None:
+        if not self._uvicorn.started or self._uvicorn.should_exit:
+            return
+        loop = asyncio.get_running_loop()
+        for connection in self._port.accepted(_ACCEPTED_AT_ONCE):
+            task = loop.create_task(loop.connect_accepted_socket(self._new_protocol, connection))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
-    def _new_protocol(self, config: uvicorn.Config) -> Callable[[], asyncio.Protocol]:
-        state = self._uvicorn.server_state
-        return lambda: config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
+    def _stop_listening(self) -> None:
+        for server in self._uvicorn.servers:
+            server.close()
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        config, state = self._uvicorn.config, self._uvicorn.server_state
+        return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
 
     async def _linger(self) -> None:
         # A connection without a request may have one under way. Every answer closes its connection by now, so
@@ -135,9 +125,3 @@ class HTTPServer:
         while self.open_connections and waited < _LINGER:
             await asyncio.sleep(_POLL)
             waited += _POLL
-
-    @property
-    def _bound(self) -> socket.socket:
-        if self._socket is None:
-            raise RuntimeError("bind() comes before start()")
-        return self._socket

@@ -15,6 +15,7 @@ from gateway.core.repository import Repository
 from gateway.core.service import Service
 from gateway.core.tracing import Tracer
 from gateway.frontends.authorization import Authorization
+from gateway.frontends.crowd import Crowd
 from gateway.frontends.shared_memory import SharedMemoryRegions
 
 
@@ -23,7 +24,7 @@ class Server:
     """The one Service behind all front doors, and what they tell clients about it.
 
     ``rejected`` is called for every request that fails before a backend has it; ``shared_memory`` is None when it is
-    switched off.
+    switched off. ``crowd`` is asked before anything is made of a request for inference.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Server:
     authorization: Authorization
     logs: LogControl
     tracer: Tracer
+    crowd: Crowd
     shared_memory: SharedMemoryRegions | None = None
 
     @property

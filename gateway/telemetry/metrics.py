@@ -109,8 +109,9 @@ class GatewayMetrics:
             "gateway_backend_replicas", "Servers behind the name of a backend.", "backend", "state"
         )
         self._gauge("gateway_build_info", "Always 1; the labels tell the build.", "version").labels(__version__).set(1)
-        for reason in ("invalid_request", "too_large", "unsupported"):
+        for reason in ("invalid_request", "too_large", "unsupported", "crowded"):
             self._rejected.labels(reason)
+        self._turned_away = self._rejected.labels("crowded")
         self.queues = QueueMetrics(self.registry)
         self.retries = RetryMetrics(self.registry)
         self.routing = RoutingMetrics(self.registry, BUCKETS)
@@ -171,6 +172,10 @@ class GatewayMetrics:
     def rejected(self, reason: str) -> None:
         """Count a request that the front door refused."""
         self._rejected.labels(reason).inc()
+
+    def turned_away(self) -> None:
+        """Count a request that was refused before anything was made of it, because there are too many."""
+        self._turned_away.inc()
 
     def backend_ready(self, backend: str, model: str, ready: bool) -> None:
         """Record the result of a health check."""

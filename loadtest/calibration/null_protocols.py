@@ -9,7 +9,7 @@ from typing import cast
 import hpack
 import httptools
 
-from loadtest.clients import http2
+from gateway.http2 import frames as http2
 from loadtest.clock import Clock
 
 # What the answers hold: empty JSON, and a number that no protobuf message knows, so that any client can read them.

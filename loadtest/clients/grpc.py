@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.http2 import frames as http2
 from loadtest.calls import Call
-from loadtest.clients import http2
 from loadtest.clients.connection import Connection, Owner
 from loadtest.clients.grpc_headers import Headers, read_headers, request_headers
 from loadtest.clients.http2_connection import Http2Connection, Stream

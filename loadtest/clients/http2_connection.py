@@ -6,11 +6,11 @@ import abc
 import asyncio
 from collections.abc import Iterable
 
+from gateway.http2 import frames as http2
+from gateway.http2.frames import ProtocolError
+from gateway.http2.send_flow import SendFlow
 from loadtest.calls import Call
-from loadtest.clients import http2
 from loadtest.clients.connection import Connection, Owner
-from loadtest.clients.http2 import ProtocolError
-from loadtest.clients.http2_flow import SendFlow
 
 # Large frames and windows keep the server from waiting for the load generator. No answer is as long as the window of
 # a stream, so only the connection's is ever enlarged. Without a table, header blocks mean the same wherever they are.
@@ -100,7 +100,7 @@ class Http2Connection(Connection):
             self._leaving = "no stream numbers are left"
         self._streams[number] = stream
         head = http2.head(len(header_block), http2.HEADERS, http2.END_HEADERS, number)
-        pieces = b"".join((head, header_block, *self._flow.open(number, body)))
+        pieces = b"".join((head, header_block, *self._flow.send(number, body)))
         stream.call.sent = self._clock.now()
         self.write(pieces)
 
@@ -177,7 +177,8 @@ class Http2Connection(Connection):
         elif not self.ready.done():
             raise ProtocolError("the first frame is not SETTINGS")
         elif kind == http2.WINDOW_UPDATE:
-            self._write_all(self._flow.enlarge(number, http2.read_number(payload)))
+            if number == 0 or number in self._streams:
+                self._write_all(self._flow.enlarge(number, http2.read_number(payload) & http2.GREATEST_WINDOW))
         elif kind == http2.PING:
             if not flags & http2.ACK:
                 self.write(http2.frame(http2.PING, http2.ACK, 0, payload))

@@ -130,7 +130,7 @@ def test_a_closed_gate_ends_an_idle_stream_once_all_is_answered():
         stream = answer_in_order(messages(b"a", then=endless), answers, gate)
         first = asyncio.ensure_future(anext(stream))
         await settle()
-        await gate.close(quiet=0.01, limit=1)
+        gate.close()
         answers.release(b"a")
         assert await first == b"a"
         with pytest.raises(Unavailable, match="shutting down"):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
@@ -17,7 +16,8 @@ from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.messages import InferResponse, RequestContext
 from gateway.frontends.authorization import Caller
-from gateway.frontends.grpc_door import GRPCDoor, Handler, caller_of
+from gateway.frontends.grpc_call import Call
+from gateway.frontends.grpc_door import GRPCDoor, Handler
 from gateway.frontends.oip import inference
 from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.grpc_control import OPERATIONS, Answer, ControlAnswers
@@ -75,13 +75,13 @@ class OIPGRPCDoor(GRPCDoor):
             ("stream", _STREAM_INFER): self._stream,
         }
 
-    async def _infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def _infer(self, data: bytes, context: Call) -> bytes:
         with self.inference("oip-grpc", _INFER, context) as call:
             return codec.encode_response(*await self._answer(data, call, self._memory(context)))
 
-    async def _stream(self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def _stream(self, messages: AsyncIterator[bytes], context: Call) -> AsyncIterator[bytes]:
         memory = self._memory(context)
-        ends_with_error = (_ENDS_WITH_ERROR, "true") in (context.invocation_metadata() or ())
+        ends_with_error = context.metadata.get(_ENDS_WITH_ERROR) == "true"
 
         async def answer(data: bytes) -> bytes:
             try:
@@ -98,9 +98,9 @@ class OIPGRPCDoor(GRPCDoor):
         async for message in answer_in_order(messages, answer, self._gate):
             yield message
 
-    def _memory(self, context: grpc.aio.ServicerContext) -> SharedMemory:
+    def _memory(self, context: Call) -> SharedMemory:
         regions = self.server.shared_memory
-        return SWITCHED_OFF if regions is None else regions.seen_by(caller_of(context))
+        return SWITCHED_OFF if regions is None else regions.seen_by(context.caller)
 
     async def _answer(
         self, data: bytes, call: RequestContext, memory: SharedMemory
@@ -142,12 +142,12 @@ def _unary(name: str, answer: Answer) -> Handler:
     request_class = message_class(f"inference.{name}Request")
     response_class = message_class(f"inference.{name}Response")
 
-    async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def handle(data: bytes, context: Call) -> bytes:
         try:
             asked = request_class.FromString(data)
         except DecodeError:
             raise InvalidRequest(f"the message is not a valid inference.{name}Request") from None
-        serialised: bytes = response_class(**await answer(asked, caller_of(context))).SerializeToString()
+        serialised: bytes = response_class(**await answer(asked, context.caller)).SerializeToString()
         return serialised
 
     return handle

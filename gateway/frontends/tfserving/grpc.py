@@ -10,7 +10,10 @@ from gateway.codecs import tfs_grpc as codec
 from gateway.codecs import tfs_inference, tfs_metadata, tfs_reload, tfs_status
 from gateway.codecs.tfs_model_spec import ModelQuery
 from gateway.core.messages import RequestContext
-from gateway.frontends.grpc_door import GRPCDoor, Handler, Unary
+from gateway.frontends.grpc_call import Call
+from gateway.frontends.grpc_door import GRPCDoor, Handler
+from gateway.frontends.grpc_edge import Status
+from gateway.frontends.grpc_unary import UnaryHandler
 from gateway.frontends.operations import Access, Operation
 from gateway.frontends.tfserving.inference import run_task
 from gateway.frontends.tfserving.models import (
@@ -56,11 +59,11 @@ class TFServingGRPCDoor(GRPCDoor):
             _model("HandleReloadConfigRequest"): self._reload,
         }
 
-    def _inference(self, name: str, run: Callable[[bytes, RequestContext], Awaitable[bytes]]) -> Unary:
+    def _inference(self, name: str, run: Callable[[bytes, RequestContext], Awaitable[bytes]]) -> UnaryHandler:
         """A handler that runs the inferences of the method ``name`` and reports how they went."""
         _, method = _prediction(name)
 
-        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def handle(data: bytes, context: Call) -> bytes:
             with self.inference("tfserving-grpc", method, context) as call:
                 return await run(data, call)
 
@@ -89,27 +92,26 @@ class TFServingGRPCDoor(GRPCDoor):
         results = [await run_task(self.server, task, examples, call) for task in tasks]
         return tfs_inference.encode_multi_response(results)
 
-    async def _metadata(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _metadata(self, data: bytes, _: Call) -> bytes:
         model = find(self.server.catalog, tfs_metadata.decode_metadata_request(data))
         return tfs_metadata.encode_metadata_response(model.name, model.version, signatures(model))
 
-    async def _status(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _status(self, data: bytes, _: Call) -> bytes:
         return tfs_status.encode_status_response(statuses(self.server, tfs_status.decode_status_request(data)))
 
-    async def _reload(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _reload(self, data: bytes, _: Call) -> bytes:
         reload = tfs_reload.decode_reload_request(data)
         await apply(self.server, reload)
         return tfs_reload.encode_reload_response(reload)
 
 
-def _with_precondition(handler: Unary) -> Unary:
+def _with_precondition(handler: UnaryHandler) -> UnaryHandler:
     """``handler`` of ``Predict``, which tells of an unknown signature by a code that no other method uses."""
 
-    async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def handle(data: bytes, context: Call) -> bytes:
         try:
             return await handler(data, context)
         except SignatureNotFound as error:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
-            raise AssertionError("abort returned") from None
+            raise Status(grpc.StatusCode.FAILED_PRECONDITION, error.message) from None
 
     return handle

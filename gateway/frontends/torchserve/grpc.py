@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
-import grpc
 import orjson
 
 from gateway.codecs import torchserve_grpc as codec
@@ -16,6 +15,7 @@ from gateway.codecs.torchserve_response import encode_answer
 from gateway.core.catalog import ServedModel
 from gateway.core.errors import GatewayError
 from gateway.core.messages import InferRequest, RequestContext
+from gateway.frontends.grpc_call import Call
 from gateway.frontends.grpc_door import GRPCDoor, Handler
 from gateway.frontends.grpc_edge import code_of
 from gateway.frontends.torchserve import model as documents
@@ -55,21 +55,17 @@ class TorchServeGRPCDoor(GRPCDoor):
 
     # ---- inference
 
-    async def _predict(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def _predict(self, data: bytes, context: Call) -> bytes:
         call = codec.decode_predictions(data, self.server.limits)
         return codec.encode_prediction(await self._infer(PREDICT, call, context))
 
-    async def _predict_stream(
-        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[bytes]:
+    async def _predict_stream(self, messages: AsyncIterator[bytes], context: Call) -> AsyncIterator[bytes]:
         async for data in messages:  # the method takes one message
             call = codec.decode_predictions(data, self.server.limits)
             yield codec.encode_prediction(await self._infer(PREDICT_STREAM, call, context))
             return
 
-    async def _predict_both(
-        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[bytes]:
+    async def _predict_both(self, messages: AsyncIterator[bytes], context: Call) -> AsyncIterator[bytes]:
         async for data in messages:
             sequence = ""
             try:
@@ -81,9 +77,7 @@ class TorchServeGRPCDoor(GRPCDoor):
                 answer = codec.encode_failed_prediction(code_of(error).value[0], error.message, sequence)
             yield answer
 
-    async def _infer(
-        self, operation: tuple[str, str], call: codec.PredictionCall, context: grpc.aio.ServicerContext
-    ) -> bytes:
+    async def _infer(self, operation: tuple[str, str], call: codec.PredictionCall, context: Call) -> bytes:
         with self.inference(PROTOCOL, operation[1], context) as ours:
             model = documents.find(self.server, call.model, call.version)
             request, form, framed = self._decode(call.parts, model, ours)
@@ -110,22 +104,22 @@ class TorchServeGRPCDoor(GRPCDoor):
 
     # ---- management
 
-    async def _ping(self, _: bytes, __: grpc.aio.ServicerContext) -> bytes:
+    async def _ping(self, _: bytes, __: Call) -> bytes:
         return codec.encode_health(_json({"status": documents.health(self.server)}))
 
-    async def _describe(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _describe(self, data: bytes, _: Call) -> bytes:
         return codec.encode_management(_json(documents.describe(self.server, *codec.decode_describe(data))))
 
-    async def _list(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _list(self, data: bytes, _: Call) -> bytes:
         return codec.encode_management(_json(documents.list_models(self.server, *codec.decode_list(data))))
 
-    async def _register(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _register(self, data: bytes, _: Call) -> bytes:
         return codec.encode_management(await documents.register(self.server, *codec.decode_register(data)))
 
-    async def _unregister(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _unregister(self, data: bytes, _: Call) -> bytes:
         return codec.encode_management(await documents.unregister(self.server, *codec.decode_unregister(data)))
 
-    async def _set_default(self, data: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    async def _set_default(self, data: bytes, _: Call) -> bytes:
         return codec.encode_management(documents.set_default(self.server, *codec.decode_set_default(data)))
 
 

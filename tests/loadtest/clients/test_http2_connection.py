@@ -12,10 +12,8 @@ import hpack
 import pytest
 import uvloop
 
-from loadtest.calls import Call
-from loadtest.clients import ConnectError, ask, http2
-from loadtest.clients.grpc import GrpcClient
-from loadtest.clients.http2 import (
+from gateway.http2 import frames as http2
+from gateway.http2.frames import (
     ACK,
     CONTINUATION,
     DATA,
@@ -33,6 +31,9 @@ from loadtest.clients.http2 import (
     frame,
     number,
 )
+from loadtest.calls import Call
+from loadtest.clients import ConnectError, ask
+from loadtest.clients.grpc import GrpcClient
 from loadtest.clock import NS, open_clock
 
 MESSAGES = [b"ab", bytes(range(256)) * 800]

@@ -19,7 +19,9 @@ END_HEADERS = 0x4
 PADDED = 0x8
 PRIORITY_FLAG = 0x20
 
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = range(1, 6)
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = (
+    range(1, 7)
+)
 
 _ERRORS = (
     "NO_ERROR",
@@ -37,14 +39,20 @@ _ERRORS = (
     "INADEQUATE_SECURITY",
     "HTTP_1_1_REQUIRED",
 )
-CANCEL = _ERRORS.index("CANCEL")
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR = 0, 1, 3
+SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = 4, 5, 6, 7, 8, 9
+ENHANCE_YOUR_CALM = 11
 
 _HEAD = struct.Struct(">HBBBI")
 _SETTING = struct.Struct(">HI")
 
 
 class ProtocolError(Exception):
-    """The peer does not speak HTTP/2; ``str`` says what it did."""
+    """The peer does not speak HTTP/2; ``str`` says what it did, ``code`` is the error code for it."""
+
+    def __init__(self, message: str, code: int = PROTOCOL_ERROR) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 # Kind, flags, stream and payload. A plain tuple: hundreds of thousands of them are made each second.
@@ -71,14 +79,19 @@ def settings(values: dict[int, int]) -> bytes:
     return b"".join(_SETTING.pack(name, value) for name, value in values.items())
 
 
+def go_away(last_stream: int, code: int = NO_ERROR, text: str = "") -> bytes:
+    """A GOAWAY frame: streams above ``last_stream`` are not served, for the reason ``code``."""
+    return frame(GOAWAY, 0, 0, number(last_stream) + number(code) + text.encode())
+
+
 def read_number(payload: bytes) -> int:
-    """The 32 bits of WINDOW_UPDATE (the reserved one left out) and RST_STREAM.
+    """The 32 bits of WINDOW_UPDATE, of which the first is reserved, and of RST_STREAM.
 
     Raises:
         ProtocolError: there are more or fewer.
     """
     if len(payload) != 4:
-        raise ProtocolError(f"a frame of {len(payload)} octets that must have 4")
+        raise ProtocolError(f"a frame of {len(payload)} octets that must have 4", FRAME_SIZE_ERROR)
     return int.from_bytes(payload, "big")
 
 
@@ -89,7 +102,7 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
         ProtocolError: an incomplete setting.
     """
     if len(payload) % _SETTING.size:
-        raise ProtocolError(f"SETTINGS of {len(payload)} octets, which is no multiple of 6")
+        raise ProtocolError(f"SETTINGS of {len(payload)} octets, which is no multiple of 6", FRAME_SIZE_ERROR)
     return _SETTING.iter_unpack(payload)
 
 
@@ -115,39 +128,67 @@ def error_name(code: int) -> str:
 
 
 class FrameReader:
-    """Cuts what arrives into frames; ``max_frame`` is the longest payload the peer was told it may send."""
+    """Cuts what arrives into frames; ``max_frame`` is the longest payload the peer was told it may send.
+
+    DATA is handed on as it comes, in as many frames as pieces: a body is joined once, by who wants it whole.
+    """
 
     def __init__(self, max_frame: int) -> None:
         self._max_frame = max_frame
         self._rest = bytearray()
+        self._missing = 0  # octets of the DATA frame that is being handed on in pieces
+        self._flags = self._stream = 0  # of that frame
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with ``data``.
+        """The frames that are complete with ``data``, and the pieces of one of DATA.
 
         Raises:
             ProtocolError: a frame is longer than allowed, as anything but HTTP/2 looks.
         """
-        if self._rest:
+        frames: list[Frame] = []
+        position = 0
+        if self._missing:
+            position = min(self._missing, len(data))
+            frames.append(self._piece(data[:position]))
+        elif self._rest:
             self._rest += data
-            if len(self._rest) < HEAD_LENGTH or len(self._rest) < HEAD_LENGTH + self._head(self._rest, 0)[0]:
+            if len(self._rest) < HEAD_LENGTH:
+                return []
+            length, kind, flags, _ = self._head(self._rest, 0)
+            if len(self._rest) < HEAD_LENGTH + length and not _comes_in_pieces(kind, flags):
                 return []  # the pieces of a long frame are joined once
             data = bytes(self._rest)
-        frames = []
-        position, last = 0, len(data) - HEAD_LENGTH
-        while position <= last:
+            self._rest.clear()
+        end = len(data)
+        while position + HEAD_LENGTH <= end:
             length, kind, flags, stream = self._head(data, position)
             start = position + HEAD_LENGTH
-            end = start + length
-            if end > len(data):
+            position = start + length
+            if position <= end:
+                frames.append((kind, flags, stream, data[start:position]))
+            elif _comes_in_pieces(kind, flags):
+                self._missing, self._flags, self._stream = length, flags, stream
+                if start < end:
+                    frames.append(self._piece(data[start:]))
+                return frames
+            else:
+                position = start - HEAD_LENGTH
                 break
-            frames.append((kind, flags, stream, data[start:end]))
-            position = end
-        self._rest = bytearray(data[position:])
+        if position < end:
+            self._rest += data[position:] if position else data
         return frames
+
+    def _piece(self, payload: bytes) -> Frame:
+        self._missing -= len(payload)
+        return DATA, self._flags if not self._missing else self._flags & ~END_STREAM, self._stream, payload
 
     def _head(self, data: bytes | bytearray, position: int) -> tuple[int, int, int, int]:
         high, low, kind, flags, stream = _HEAD.unpack_from(data, position)
         length = high << 8 | low
         if length > self._max_frame:
-            raise ProtocolError(f"a frame of {length} octets; {self._max_frame} are allowed")
+            raise ProtocolError(f"a frame of {length} octets; {self._max_frame} are allowed", FRAME_SIZE_ERROR)
         return length, kind, flags, stream & GREATEST_STREAM
+
+
+def _comes_in_pieces(kind: int, flags: int) -> bool:
+    return kind == DATA and not flags & PADDED

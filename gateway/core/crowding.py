@@ -1,0 +1,95 @@
+"""How many requests a process may be busy with, by the time that its event loop takes for a round.
+
+A loop that has too much to do makes everything wait: what has arrived is read one round later, decoded in the next one,
+and its answer is read and written in further ones. A round that is long once is a burst, or somebody's large document.
+Rounds that are all long for a while are a queue that stands and serves nobody (CoDel's rule, with rounds for packets):
+fewer requests give the same throughput then, and shorter rounds.
+"""
+
+from __future__ import annotations
+
+import math
+
+# So many requests at once are always let in: as many clients, each of whom waits for its answer, are no overload.
+LEAST = 64
+# What every round of an interval has to last for a queue that stands, in seconds.
+TARGET = 0.01
+# How long an interval is at least, in seconds and in rounds: a burst that is worked off makes several long ones.
+INTERVAL = 0.1
+_ROUNDS = 3
+# A refusal's part of a round, next to that of a request that is let in: what only refusals make long, no limit cures.
+_COST_OF_REFUSAL = 0.1
+GREATEST_SHARE = 2.0  # of the limit, for what is critical
+_SHARPEST = 0.25  # cut at once, in an interval
+_GROWTH = 1.2  # in an interval that has room, and refused some
+_RELAXATION = 2.0  # in an interval that refused none
+
+
+class Crowding:
+    """A limit for the requests that are under way in a process, which is infinite as long as nothing is crowded.
+
+    Whoever has a request asks ``admits``; ``round_ended`` and ``idled`` tell what the event loop does.
+
+    Attributes:
+        limit: requests under way, over which none is let in; never under ``LEAST``.
+    """
+
+    __slots__ = ("_admitted", "_end", "_most", "_quickest", "_refused", "_rounds", "limit")
+
+    _end: float
+    _quickest: float
+    _rounds: int
+    _admitted: int
+    _refused: int
+    _most: int
+
+    def __init__(self) -> None:
+        self.limit = math.inf
+        self._begin()
+
+    def admits(self, in_flight: int, share: float = 1.0) -> bool:
+        """Whether one more request is let in while ``in_flight`` are under way; it may have a ``share``."""
+        self._most = max(self._most, in_flight)
+        if in_flight < LEAST or in_flight < self.limit * share:
+            self._admitted += 1
+            return True
+        self._refused += 1
+        return False
+
+    def round_ended(self, seconds: float, now: float) -> None:
+        """A round of the loop took ``seconds``, with something to do all the time; it is ``now``, in seconds."""
+        self._end = min(self._end, now - seconds + INTERVAL)
+        self._rounds += 1
+        self._quickest = min(self._quickest, seconds)
+        self._judge(now)
+
+    def idled(self, now: float) -> None:
+        """There is nothing to do, so no queue stands."""
+        self._end = min(self._end, now + INTERVAL)
+        self._quickest = 0.0
+        self._rounds = _ROUNDS
+        self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        if now < self._end or self._rounds < _ROUNDS:
+            return
+        if self._quickest > TARGET and self._most > self.limit * GREATEST_SHARE:
+            pass  # those from before a cut have to end before it can show what it is worth
+        elif self._standing > TARGET:
+            cut = max(_SHARPEST, TARGET / self._standing)
+            self.limit = max(LEAST, min(self._most, self.limit) * cut)
+        else:
+            self.limit *= _GROWTH if self._refused else _RELAXATION
+        self._begin()
+
+    @property
+    def _standing(self) -> float:
+        """The least that a round took in this interval, without the part of refusals, in seconds."""
+        if not self._admitted:
+            return 0.0
+        return self._quickest * self._admitted / (self._admitted + self._refused * _COST_OF_REFUSAL)
+
+    def _begin(self) -> None:
+        self._end = math.inf  # an interval begins with a round: after a silence, the last one is long over
+        self._quickest = math.inf
+        self._rounds = self._admitted = self._refused = self._most = 0

@@ -1,0 +1,264 @@
+"""Requests that are turned away with their head: what the client gets, and what becomes of its connection."""
+
+import asyncio
+import contextlib
+import json
+import socket
+
+import aiohttp
+import pytest
+import uvloop
+from support.gateways import ENGINE, running, settings
+from support.raw_http import connected, exchange, post
+from support.tiny_store import make_store
+
+from gateway.core.crowding import INTERVAL, LEAST, TARGET
+from gateway.core.limits import Limits
+from gateway.frontends import http_protocol
+from gateway.frontends.crowd import Crowd, may_be_refused, priority_of
+from gateway.frontends.http import DOORS
+from gateway.frontends.http_server import HTTPServer
+
+INFER = "/v2/models/double/infer"
+FREE = ("127.0.0.1", 0)
+
+
+class Full:
+    """Turns everything away that it is asked about."""
+
+    on = True
+
+    def __init__(self):
+        self.asked = []
+
+    def refuses(self, in_flight, priority):
+        self.asked.append((in_flight, priority))
+        return True
+
+    def on_long_round(self, callback):
+        self.accept_more = callback
+
+
+async def echo(scope, receive, send):
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.asynccontextmanager
+async def serving(app=echo, crowd=None):
+    server = HTTPServer(app, drain_timeout=1, limits=Limits(), crowd=crowd)
+    address = f"127.0.0.1:{server.bind(*FREE)}"
+    await server.start()
+    try:
+        yield address
+    finally:
+        await server.stop()
+
+
+def looped(test):
+    def run(*arguments, **named):
+        uvloop.run(asyncio.wait_for(test(*arguments, **named), 20))
+
+    run.__name__ = test.__name__
+    run.pytestmark = getattr(test, "pytestmark", [])
+    return run
+
+
+@looped
+async def test_the_connection_goes_on_and_the_body_is_thrown_away():
+    crowd = Full()
+    async with serving(crowd=crowd) as address, connected(address) as connection:
+        for size in (0, 10, 1_000_000):
+            await connection.send(post(INFER, bytes(size)))
+            answer = await connection.answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert answer.document == {"error": "too many requests at once; try again later"}
+            assert "connection" not in answer.headers
+        crowd.on = False
+        await connection.send(post(INFER, b"now"))
+        answer = await connection.answer()
+        assert (answer.status, answer.body) == (200, b"now")
+    assert len(crowd.asked) == 3
+
+
+@looped
+async def test_a_chunked_body_is_thrown_away_too():
+    async with serving(crowd=Full()) as address, connected(address) as connection:
+        head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        await connection.send(head + b"3\r\nabc\r\n")
+        assert (await connection.answer()).status == 503
+        await connection.send(b"2\r\nde\r\n0\r\n\r\n" + post("/elsewhere", b"now"))
+        assert (await connection.answer()).body == b"now"
+
+
+@pytest.mark.parametrize("line", [b"Connection: close", b"Expect: 100-continue"])
+def test_the_connection_ends_where_it_cannot_go_on(line):
+    async def run():
+        async with serving(crowd=Full()) as address, connected(address) as connection:
+            request = post(INFER, b"body", line)
+            await connection.send(request[:-4] if line.startswith(b"Expect") else request)
+            (answer,) = await connection.answers()
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+
+    uvloop.run(asyncio.wait_for(run(), 20))
+
+
+@looped
+async def test_an_older_client_gets_its_answer_and_the_end():
+    async with serving(crowd=Full()) as address, connected(address) as connection:
+        await connection.send(f"POST {INFER} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
+        (answer,) = await connection.answers()
+        assert answer.status == 503
+
+
+@looped
+async def test_answers_stay_in_order():
+    may = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await may.wait()
+        await echo(scope, receive, send)
+
+    crowd = Full()
+    async with serving(app, crowd) as address, connected(address) as connection:
+        await connection.send(post("/v2/health", b"first") + post(INFER, b"second"))
+        while not crowd.asked and not may.is_set():
+            await asyncio.sleep(0)
+            may.set()
+        assert [(await connection.answer()).body for _ in range(2)] == [b"first", b"second"]
+        await connection.send(post(INFER, b"third") + post("/v2/health", b"fourth"))
+        assert [(await connection.answer()).status for _ in range(2)] == [503, 200]
+    assert len(crowd.asked) == 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(http_protocol, "_DISCARD", 0.05)
+
+    async def run():
+        async with serving(crowd=Full()) as address, connected(address) as connection:
+            await connection.send(post(INFER, b"whole")[:-2])
+            assert [answer.status for answer in await connection.answers()] == [503]
+
+    uvloop.run(asyncio.wait_for(run(), 20))
+
+
+@looped
+async def test_all_but_inference_is_let_in():
+    crowd = Full()
+    async with serving(crowd=crowd) as address:
+        for request in (b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n", post("/v2/repository/models/infer/load")):
+            assert (await exchange(address, request)).status == 200
+    assert crowd.asked == []
+
+
+@looped
+async def test_connections_that_wait_are_accepted_after_a_long_round():
+    crowd = Full()
+    async with serving(crowd=crowd) as address:
+        host, port = address.split(":")
+        waiting = [socket.create_connection((host, int(port))) for _ in range(20)]
+        crowd.accept_more()  # in one go, where the loop accepts one in each round
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert crowd.accept_more.__self__.open_connections == 20
+        for each in waiting:
+            each.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(each, post(INFER, b""))
+        for each in waiting:
+            assert (await asyncio.get_running_loop().sock_recv(each, 12)) == b"HTTP/1.1 503"
+            each.close()
+
+
+def test_every_operation_that_is_inference_may_be_refused_and_no_other():
+    for door in DOORS.values():
+        for operation in door.operations:
+            path = operation.path.replace("{name}", "a.b").replace("{version}", "1").encode()
+            wanted = operation.summary.startswith(("inference", "labels and scores", "a value for each"))
+            for url in (path, path + b"?x=1", path + b"/"):
+                found = may_be_refused(operation.method.encode(), url)
+                assert found == (wanted and operation.method in ("POST", "PUT")), (operation, url)
+
+
+def test_a_priority_is_looked_for_where_it_matters():
+    headers = [(b"host", b"x"), (b"x-gateway-priority", b"critical")]
+    assert priority_of(headers, LEAST) == b"critical"
+    assert priority_of(headers, LEAST - 1) is None
+    assert priority_of(headers[:1], LEAST) is None
+
+
+class Rounds:
+    """A clock that the test moves, and a crowd whose loop it counts by."""
+
+    def __init__(self):
+        self.now, self.counted, self.long = 0.0, 0, 0
+        self.crowd = Crowd(self.count, on=True, clock=lambda: self.now)
+        self.crowd.on_long_round(self.seen)
+
+    def count(self):
+        self.counted += 1
+
+    def seen(self):
+        self.long += 1
+
+    async def pass_by(self, seconds, arrivals, in_flight=400, priority=None):
+        """One round of ``seconds`` with so many requests; how many were refused."""
+        refused = sum(self.crowd.refuses(in_flight, priority) for _ in range(arrivals))
+        await asyncio.sleep(0)
+        self.now += seconds
+        return refused
+
+
+@looped
+async def test_long_rounds_make_a_crowd_and_silence_ends_it():
+    rounds = Rounds()
+    assert [await rounds.pass_by(0.1, 10) for _ in range(4)] == [0] * 4
+    assert await rounds.pass_by(0.1, 10) == 10 == rounds.counted
+    assert await rounds.pass_by(0.1, 10, in_flight=99, priority=b"critical") == 0
+    assert await rounds.pass_by(0.1, 10, in_flight=99, priority=b"Sheddable") == 10
+    assert await rounds.pass_by(0.1, 10, in_flight=LEAST - 1) == 0
+    assert rounds.long >= 3
+    for _ in range(20):  # each of them ends
+        await rounds.pass_by(0.001, 1, in_flight=0)
+        await rounds.pass_by(INTERVAL, 0)
+        await rounds.pass_by(INTERVAL, 0)
+    assert await rounds.pass_by(0.001, 10) == 0
+
+
+@looped
+async def test_short_rounds_make_none():
+    rounds = Rounds()
+    assert [await rounds.pass_by(TARGET / 2, 10) for _ in range(100)] == [0] * 100
+    assert rounds.long == 0
+
+
+def test_it_belongs_to_admission_and_changes_with_it(tmp_path):
+    store = make_store(tmp_path)
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]})
+
+    async def run():
+        without = settings(store, {"engine": ENGINE})
+        within = settings(store, {"engine": ENGINE}, admission={})
+        async with running(without) as (app, addresses), aiohttp.ClientSession() as session:
+            crowd = app._server.crowd
+            crowd.refuses = lambda in_flight, priority: crowd._count() or True
+
+            async def ask():
+                async with session.post(f"http://{addresses['http']}{INFER}", data=body) as answer:
+                    return answer.status
+
+            assert await ask() == 200
+            await app.reconfigure(within)
+            assert await ask() == 503
+            assert app.metrics.registry.get_sample_value("gateway_rejected_total", {"reason": "crowded"}) == 1
+            async with session.get(f"http://{addresses['http']}/v2/health/ready") as answer:
+                assert answer.status == 200
+            await app.reconfigure(without)
+            assert await ask() == 200
+
+    uvloop.run(run())
