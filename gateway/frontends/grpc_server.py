@@ -33,6 +33,7 @@ DOORS: Mapping[str, type[GRPCDoor]] = {
 
 # Between the request to go elsewhere and the end of new calls, in seconds: a round trip of a slow network.
 _NOTICE = 0.25
+_BACKLOG = 2048  # connections that may wait to be accepted, as on the HTTP port
 # The methods that may be refused in a crowd. What asks for health, or controls, is always answered.
 _INFERENCES = ("/ModelInfer", "/Predict", "/Classify", "/Regress", "/MultiInference", "/Predictions")
 _CROWDED = refused(
@@ -83,7 +84,8 @@ class GRPCServer:
 
     async def start(self) -> None:
         """Begin to answer."""
-        self._listening = await asyncio.get_running_loop().create_server(self._connect, sock=self._port.listener())
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._connect, sock=self._port.listener(), backlog=_BACKLOG)
 
     def set_ready(self, ready: bool) -> None:
         """Tell ``grpc.health.v1`` clients, for the whole server and for every service."""

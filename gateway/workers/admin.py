@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
-import aiohttp
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,16 +15,18 @@ from starlette.types import ASGIApp
 from gateway.core.live_config import ConfigControl
 from gateway.frontends.admin_config import config_routes
 from gateway.frontends.authorization import Authorization
+from gateway.workers.asking import Request as Question
+from gateway.workers.asking import WorkerClient
 from gateway.workers.crew import Crew
 from gateway.workers.worker_slot import WorkerSlot
 
-_ASK_SECONDS = 2.0
+_READINESS = Question("GET", "/readyz", (), b"")
 
 
 def admin_app(
     crew: Crew,
     config: ConfigControl,
-    session: aiohttp.ClientSession,
+    client: WorkerClient,
     authorization: Authorization,
     logging: Sequence[BaseRoute],
     others: ASGIApp,
@@ -39,9 +41,7 @@ def admin_app(
         return JSONResponse({"live": True})
 
     async def ready(_: Request) -> Response:
-        is_ready = not stopping() and any(
-            await asyncio.gather(*(_is_ready(slot.addresses["admin"], session) for slot in crew.ready))
-        )
+        is_ready = not stopping() and any(await asyncio.gather(*(_is_ready(slot, client) for slot in crew.ready)))
         return JSONResponse({"ready": is_ready}, status_code=200 if is_ready else 503)
 
     async def workers(_: Request) -> Response:
@@ -51,12 +51,9 @@ def admin_app(
     return Starlette(routes=[*routes, *config_routes(config, authorization), *logging, Mount("/", others)])
 
 
-async def _is_ready(address: str, session: aiohttp.ClientSession) -> bool:
-    try:
-        async with asyncio.timeout(_ASK_SECONDS), session.get(f"http://{address}/readyz") as answer:
-            return answer.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+async def _is_ready(slot: WorkerSlot, client: WorkerClient) -> bool:
+    answer = await client.ask(slot, _READINESS)
+    return answer is not None and answer.status == HTTPStatus.OK
 
 
 def _told(slot: WorkerSlot) -> dict[str, object]:

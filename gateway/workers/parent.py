@@ -136,7 +136,7 @@ class _Doors:
         logging = logging_routes(crew, authorization, limits) if "oip" in settings.protocols else []
         apps = {
             "metrics": MergedMetrics(crew, session),
-            "admin": admin_app(crew, live, session, authorization, logging, forward, stop.is_set),
+            "admin": admin_app(crew, live, workers, authorization, logging, forward, stop.is_set),
         }
         self.addresses: dict[str, str] = {}
         self._servers: list[HTTPServer] = []

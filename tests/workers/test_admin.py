@@ -83,9 +83,10 @@ async def parent(*workers, authorization=HERE, stopping=False, limits=Limits()):
             host, port = runner.addresses[0]
             crew.slots.append(Slot(index, {"metrics": "m", "admin": f"{host}:{port}"}))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        forward = Forward(crew, WorkerClient(session), authorization, limits)
+        workers = WorkerClient(session)
+        forward = Forward(crew, workers, authorization, limits)
         logging = logging_routes(crew, authorization, limits)
-        app = admin_app(crew, PlayedConfig(), session, authorization, logging, forward, lambda: stopping)
+        app = admin_app(crew, PlayedConfig(), workers, authorization, logging, forward, lambda: stopping)
         server = HTTPServer(app, drain_timeout=1, limits=limits)
         port = server.bind("127.0.0.1", 0)
         await server.start()
