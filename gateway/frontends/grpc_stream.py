@@ -108,6 +108,8 @@ class StreamCall(Call):
 
     async def _run(self) -> None:
         async for answer in self._handler(self._iterate(), self):
+            if self._gone:
+                return  # the handler has not heard of it yet
             self._begin_answer()
             self._room.clear()
             if not self._connection.answers.send(self._number, PREFIX.pack(0, len(answer)) + answer):

@@ -53,7 +53,7 @@ class SendFlow:
             if unsent is not None:
                 del self._unsent[stream]
             if last:
-                return [http2.head(length, http2.DATA, 0, stream), body, last]
+                return [http2.head(length, http2.DATA, 0, stream), body, last] if body else [last]
             return [http2.head(length, http2.DATA, http2.END_STREAM, stream), body]
         unsent = self._of(stream)
         if body or last == b"":
