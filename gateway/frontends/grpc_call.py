@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -58,8 +58,8 @@ class Call(ServerStream):
     # ---- for handlers
 
     @property
-    def metadata(self) -> dict[str, str]:
-        return self._head.metadata  # type: ignore[return-value]
+    def metadata(self) -> Mapping[str, str]:
+        return self._head.metadata
 
     @property
     def caller(self) -> Caller:

@@ -13,6 +13,7 @@ from gateway.frontends.syn_filter import drop_connection_requests
 _HANDSHAKE = 0.2
 # When a peer that says nothing is asked whether it is still there, in seconds.
 _KEEP_ALIVE = 120
+_AT_ONCE = 100  # connections that are taken from the queue before they are served
 
 
 class Port:
@@ -52,8 +53,8 @@ class Port:
     def accepted(self, most: int) -> list[socket.socket]:
         """Up to ``most`` connections that nobody has accepted yet."""
         found: list[socket.socket] = []
-        self._bound.setblocking(False)
-        with contextlib.suppress(OSError):  # no more of them, or of file descriptors
+        with contextlib.suppress(OSError):  # no more of them, or of file descriptors; or the port is closed
+            self._bound.setblocking(False)
             while len(found) < most:
                 connection, _ = self._bound.accept()
                 connection.setblocking(False)
@@ -68,19 +69,11 @@ class Port:
             drop_connection_requests(self._bound)
         await asyncio.sleep(_HANDSHAKE)
         stop_listening()
-        await self._accept_queued(new_protocol)
-        self._bound.close()
-
-    async def _accept_queued(self, new_protocol: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
-        self._bound.setblocking(False)
-        while True:
-            try:
-                connection, _ = self._bound.accept()
-            except BlockingIOError:
-                return
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(new_protocol, connection)
+        while queued := self.accepted(_AT_ONCE):
+            for connection in queued:
+                await loop.connect_accepted_socket(new_protocol, connection)
+        self._bound.close()
 
     @property
     def _bound(self) -> socket.socket:

@@ -67,7 +67,7 @@ class ServerStream(abc.ABC):
 
     @abc.abstractmethod
     def drained(self) -> None:
-        """What was sent has left, after ``ServerConnection.send`` had returned False."""
+        """What was sent has left, after ``Answers.send`` had returned False."""
 
     @abc.abstractmethod
     def abandoned(self) -> None:
