@@ -232,7 +232,8 @@ async def test_the_handler_sees_the_deadline():
     async with dialled({"/s/One": unary(waiting.one)}) as channel:
         call = channel.unary_unary("/s/One")(b"", timeout=0.5)
         assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert 0 < waiting.remaining <= 0.5
+        # What the client writes is rounded up to its own units, so it may be a little more than what was asked.
+        assert 0 < waiting.remaining < 0.6
         await waiting.cancelled.wait()
 
 
