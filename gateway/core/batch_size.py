@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 
 # So much slower a row than the quickest size is as good.
-_NEARLY = 1.15
+_NEARLY = 1.05
 # Calls of a size before its time counts, and the latest that do.
 _LEAST_CALLS, _MOST_CALLS = 5, 100
 # The time that counts is better than all but this part: of the least calls it is the best.

@@ -50,6 +50,10 @@ def test_in_between_the_fixed_cost_no_longer_shows():
     assert limit <= 15
 
 
+def test_a_tenth_more_throughput_is_worth_a_row_or_two_of_waiting():
+    assert 2 <= Server(fixed=0.0015, each=0.013).run(19) <= 3
+
+
 def test_a_server_that_changes_is_learned_anew():
     server = Server(fixed=0.003, each=0.00001)
     server.run(10)
