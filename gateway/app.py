@@ -107,7 +107,7 @@ class App:
         self._catalog = catalog
         self._rates = client_rates(settings.admission)
         self._front = self._stack(settings, self._rates)
-        self._crowd = Crowd(self.metrics.turned_away, on=settings.admission is not None)
+        self._crowd = Crowd(self.metrics.turned_away, self._access.turned_away, on=settings.admission is not None)
         self._server = Server(
             name=settings.name,
             version=__version__,
@@ -146,10 +146,9 @@ class App:
         Raises:
             ListenError: a port is taken.
         """
-        settings, limits, crowd = self._settings, self._server.limits, self._crowd
-        doors = HTTPApp(self._server, settings.protocols)
-        shared = settings.workers > 1
-        http = HTTPServer(doors, drain_timeout=settings.drain.timeout, limits=limits, share_port=shared, crowd=crowd)
+        settings, limits, shared = self._settings, self._server.limits, self._settings.workers > 1
+        app = HTTPApp(self._server, settings.protocols)
+        http = HTTPServer(app, drain_timeout=settings.drain.timeout, limits=limits, share_port=shared, crowd=app.crowd)
         metrics = HTTPServer(MetricsApp(partial(render, self.metrics.registry)), drain_timeout=1, limits=limits)
         admin_server = replace(self._server, authorization=self._server.authorization.with_loopback())
         admin_doors = HTTPApp(admin_server, settings.protocols)
@@ -266,6 +265,7 @@ class App:
 
     def _watch(self, catalog: Catalog) -> None:
         self.metrics.watch_circuits(catalog)
+        self.metrics.crowd.watch(lambda: self._crowd.limit)
         for name, backend in self._backends.items():
             if isinstance(backend, EmbeddedBackend):
                 self.metrics.queues.watch_engine(name, backend.queue)

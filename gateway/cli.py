@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import sys
@@ -76,18 +77,19 @@ def serve(
     from model_store.errors import StoreError
 
     configure_logging()
+    # `gateway up` aborts a gateway that hangs: this writes where, whatever holds the interpreter.
+    faulthandler.enable(2)  # standard error, whatever stands for it in this interpreter
     if settings.workers > 1:
         from gateway.workers.parent import serve_workers as run
     else:
         from gateway.serve import serve as run
 
-    serving = run(settings, file)
     if stack is not None and config is not None:
-        from gateway.runtime.follow import serve_following
+        from gateway.reload.stack_file import of_stack
 
-        serving = serve_following(serving, stack, config)
+        file = of_stack(stack, config, environment)
     try:
-        uvloop.run(serving)
+        uvloop.run(run(settings, file))
     except ConfigError as error:
         _fail(str(error), 2)
     except WorkerFailed as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,6 +40,18 @@ def is_changeable(path: Path) -> bool:
         len(path) >= len(entry) and all(part in ("*", name) for part, name in zip(entry, path, strict=False))
         for entry in _TABLE
     )
+
+
+def copy_changed(paths: Iterable[Path], source: Mapping[str, Any], target: dict[str, Any]) -> None:
+    """Give the document ``target`` what ``source`` has at ``paths``, and take away what it has not."""
+    for *sections, last in paths:
+        here, there = source, target
+        for name in sections:
+            here, there = here[name], there[name]
+        if last in here:
+            there[last] = here[last]
+        else:
+            there.pop(last, None)
 
 
 def _compared(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, tuple[Any, Any]]]:

@@ -23,6 +23,9 @@ GREATEST_SHARE = 2.0  # of the limit, for what is critical
 _SHARPEST = 0.25  # cut at once, in an interval
 _GROWTH = 1.2  # in an interval that has room, and refused some
 _RELAXATION = 2.0  # in an interval that refused none
+_FORGOTTEN = 1_000_000  # a limit that nobody reaches is none
+# After so many seconds without a request nothing is known of the next ones; clients that were refused are back before.
+_SILENCE = 10.0
 
 
 class Crowding:
@@ -34,7 +37,7 @@ class Crowding:
         limit: requests under way, over which none is let in; never under ``LEAST``.
     """
 
-    __slots__ = ("_admitted", "_end", "_most", "_quickest", "_refused", "_rounds", "limit")
+    __slots__ = ("_admitted", "_end", "_heard", "_most", "_quickest", "_refused", "_rounds", "limit")
 
     _end: float
     _quickest: float
@@ -45,6 +48,7 @@ class Crowding:
 
     def __init__(self) -> None:
         self.limit = math.inf
+        self._heard = -math.inf  # when there was a request last
         self._begin()
 
     def admits(self, in_flight: int, share: float = 1.0) -> bool:
@@ -58,6 +62,8 @@ class Crowding:
 
     def round_ended(self, seconds: float, now: float) -> None:
         """A round of the loop took ``seconds``, with something to do all the time; it is ``now``, in seconds."""
+        self.limit = self.limit_at(now - seconds)
+        self._heard = now
         self._end = min(self._end, now - seconds + INTERVAL)
         self._rounds += 1
         self._quickest = min(self._quickest, seconds)
@@ -70,6 +76,10 @@ class Crowding:
         self._rounds = _ROUNDS
         self._judge(now)
 
+    def limit_at(self, now: float) -> float:
+        """The limit at a later moment, when there was no request until then."""
+        return math.inf if now - self._heard > _SILENCE else self.limit
+
     def _judge(self, now: float) -> None:
         if now < self._end or self._rounds < _ROUNDS:
             return
@@ -79,7 +89,8 @@ class Crowding:
             cut = max(_SHARPEST, TARGET / self._standing)
             self.limit = max(LEAST, min(self._most, self.limit) * cut)
         else:
-            self.limit *= _GROWTH if self._refused else _RELAXATION
+            grown = self.limit * (_GROWTH if self._refused else _RELAXATION)
+            self.limit = grown if grown < _FORGOTTEN else math.inf
         self._begin()
 
     @property

@@ -34,8 +34,6 @@ DOORS: Mapping[str, type[GRPCDoor]] = {
 # Between the request to go elsewhere and the end of new calls, in seconds: a round trip of a slow network.
 _NOTICE = 0.25
 _BACKLOG = 2048  # connections that may wait to be accepted, as on the HTTP port
-# The methods that may be refused in a crowd. What asks for health, or controls, is always answered.
-_INFERENCES = ("/ModelInfer", "/Predict", "/Classify", "/Regress", "/MultiInference", "/Predictions")
 _CROWDED = refused(
     refusal(
         grpc.StatusCode.UNAVAILABLE,
@@ -62,7 +60,10 @@ class GRPCServer:
             self._methods |= door.methods()
         self._methods |= self._health.methods() | reflection_methods([*services, HEALTH_SERVICE])
         self._crowd = server.crowd
-        self._inferences = {path for path in self._methods if path.endswith(_INFERENCES)}
+        # What may be refused in a crowd. Streams are let in: there are few, and much may be under way on one.
+        self._inferences = {
+            f"/{each.path}" for door in doors for each in door.operations if each.inference and each.method == "rpc"
+        }
         limits = server.limits
         self._shared = Shared(limits, Compressor())
         # A whole message fits, so that no client ever waits for the permission to send the rest of it.
@@ -129,7 +130,8 @@ class GRPCServer:
 
     def _crowded(self, head: CallHead) -> bool:
         priority = head.metadata.get(HEADER)
-        return self._crowd.refuses(self._shared.calls, None if priority is None else priority.encode("latin-1"))
+        weight = None if priority is None else priority.encode("latin-1")
+        return self._crowd.refuses(self._shared.calls, weight, head.path.encode("latin-1"))
 
 
 class _Full(asyncio.Protocol):

@@ -25,6 +25,7 @@ from gateway.frontends.compression import (
     answer_coding,
     request_coding,
 )
+from gateway.frontends.http_crowd import HTTPCrowd
 from gateway.frontends.http_door import Exchange, Handler, HTTPDoor, Reply
 from gateway.frontends.oip.http import OIPDoor
 from gateway.frontends.operations import Access, Operation, bound
@@ -64,6 +65,11 @@ class HTTPApp:
             for operation, handler in bound(door.operations, door.handlers()):
                 route = _Route(door, operation, handler, operation.pattern(door.segment))
                 self._routes.setdefault(_first_part(operation.path), []).append(route)
+
+    @property
+    def crowd(self) -> HTTPCrowd:
+        """Which requests for these protocols are turned away in a crowd."""
+        return HTTPCrowd(self._server.crowd, [(each, door.segment) for door in self._doors for each in door.operations])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

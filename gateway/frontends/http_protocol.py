@@ -13,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.limits import Limits
 from gateway.frontends.asgi import REST, Client
-from gateway.frontends.crowd import Crowd, may_be_refused, priority_of
 from gateway.frontends.http_body import BodyRest
+from gateway.frontends.http_crowd import HTTPCrowd
 
 # Request line and headers together, in bytes; what the other servers of this field allow is between 8 and 64 KiB.
 MAX_HEAD = 64 * 1024
@@ -71,7 +71,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
 
     _rest: BodyRest  # of the request whose body is being parsed
 
-    def __init__(self, *arguments: Any, limits: Limits, crowd: Crowd | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, limits: Limits, crowd: HTTPCrowd | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
         self._crowd = crowd
@@ -137,7 +137,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self._upgrading = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if self._upgrading:
             return
-        if self._crowd is not None and self._crowd.on and self._is_too_much(self._crowd):
+        if self._crowd is not None and self._crowd.rule.on and self._is_too_much(self._crowd):
             self._turn_away()
             return
         super().on_headers_complete()
@@ -185,13 +185,10 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._set_timer(_DISCARD, self.transport.close)
 
-    def _is_too_much(self, crowd: Crowd) -> bool:
+    def _is_too_much(self, crowd: HTTPCrowd) -> bool:
         if self.cycle is not None and not self.cycle.response_complete:
             return False  # it has to wait for the answers before its own, and costs little until then
-        if not may_be_refused(self.parser.get_method(), self.url):
-            return False
-        in_flight = len(self.tasks)
-        return crowd.refuses(in_flight, priority_of(self.headers, in_flight))
+        return crowd.refuses(self.parser.get_method(), self.url, self.headers, len(self.tasks))
 
     def _turn_away(self) -> None:
         """Answer before a body has come, which is thrown away when it does."""

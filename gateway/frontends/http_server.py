@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 
 from gateway.core.limits import Limits
-from gateway.frontends.crowd import Crowd
+from gateway.frontends.http_crowd import HTTPCrowd
 from gateway.frontends.http_protocol import GatewayHTTPProtocol
 from gateway.frontends.port import Port
 
@@ -46,7 +46,7 @@ class HTTPServer:
         limits: Limits,
         keep_alive: float = _KEEP_ALIVE,
         share_port: bool = False,
-        crowd: Crowd | None = None,
+        crowd: HTTPCrowd | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -68,7 +68,7 @@ class HTTPServer:
         self._task: asyncio.Task[None] | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         if crowd is not None:
-            crowd.on_long_round(self._accept_more)
+            crowd.rule.on_long_round(self._accept_more)
 
     def bind(self, host: str, port: int) -> int:
         """Take the port; returns the real one when ``port`` is 0.

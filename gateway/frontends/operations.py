@@ -7,7 +7,7 @@ the gRPC port and ``docs/protocols.md`` are all made from these tables, so that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -33,6 +33,7 @@ class Operation:
         summary: what it does, in a line.
         access: who may use it.
         missing: why it is refused as unsupported; empty when it is implemented.
+        inference: whether models are run for it; so many of these may be asked for at once that some are turned away.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Operation:
     summary: str
     access: Access = Access.PUBLIC
     missing: str = ""
+    inference: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -48,11 +50,17 @@ class Operation:
 
     def pattern(self, segment: str) -> re.Pattern[str]:
         """Of the paths of an HTTP operation; each ``{name}`` is a group, and matches ``segment``."""
+        return re.compile(self._expression(lambda name: f"(?P<{name}>{segment})"))
+
+    def expression(self, segment: str) -> str:
+        """The same without groups, to be a part of another pattern."""
+        return self._expression(lambda _: segment)
+
+    def _expression(self, of_parameter: Callable[[str], str]) -> str:
         literals_and_names = _PARAMETER.split(self.path)
-        parts = [
-            f"(?P<{part}>{segment})" if index % 2 else re.escape(part) for index, part in enumerate(literals_and_names)
-        ]
-        return re.compile("".join(parts))
+        return "".join(
+            of_parameter(part) if index % 2 else re.escape(part) for index, part in enumerate(literals_and_names)
+        )
 
 
 def bound(operations: Iterable[Operation], handlers: Mapping[tuple[str, str], T]) -> list[tuple[Operation, T | None]]:

@@ -1,4 +1,4 @@
-"""One server as a local process: started, watched, restarted when it dies, stopped."""
+"""One server as a local process: started, watched, restarted when it dies or hangs, stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 from gateway.runtime.backoff import RestartBackoff
 from gateway.runtime.errors import RuntimeFailure
+from gateway.runtime.hanging import HUNG_SECONDS
 from gateway.runtime.launch import Launch
+from gateway.runtime.liveness import until_silent
 from gateway.runtime.process import Process, describe_exit, open_log
 from gateway.runtime.procfs import start_time
 from gateway.runtime.readiness import wait_ready
@@ -71,11 +73,26 @@ class Child(Server):
 
     async def _supervise(self, process: Process) -> None:
         while True:
-            status = await asyncio.shield(process.ended)
+            how = await self._end_of(process)
             delay = self._backoff.died()
-            self._set(ServerState.RESTARTING, f"{describe_exit(status)}; restart in {delay:g} s; log: {self.log}")
+            self._set(ServerState.RESTARTING, f"{how}; restart in {delay:g} s; log: {self.log}")
             await asyncio.sleep(delay)
             process = await self._restart()
+
+    async def _end_of(self, process: Process) -> str:
+        """How it ended; one that hangs is ended here, because everybody waits for it."""
+        if self.launch.alive is None:
+            return describe_exit(await asyncio.shield(process.ended))
+        silent = asyncio.create_task(until_silent(self.launch.alive), name=f"signs of life of {self.launch.name}")
+        try:
+            await asyncio.wait({process.ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            silent.cancel()
+        if process.ended.done():
+            return describe_exit(process.ended.result())
+        silent.result()  # an error of ours must not go unseen
+        self._set(ServerState.RESTARTING)
+        return f"hung: no answer for {HUNG_SECONDS:g} s; {describe_exit(await process.abort())}"
 
     async def _restart(self) -> Process:
         while True:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import structlog
-
-from gateway.config.changes import Path as Key
-from gateway.config.changes import differences, is_changeable
+from gateway.config.changes import copy_changed, differences, is_changeable
 from gateway.config.file import ConfigError, dump_config, load_config, read_config
 from gateway.config.settings import GatewayConfig
 from gateway.reload.file import ConfigFile
-
-_log = structlog.get_logger()
 
 
 class Following:
@@ -47,8 +41,7 @@ class Following:
                 return "configuration unchanged"
             document = load_config(target, {}).model_dump(mode="json")
             wanted = settings.model_dump(mode="json")
-            for key in found:
-                _copy(key, wanted, document)
+            copy_changed(found, wanted, document)
             # The new name appears with all of the content: the gateway never reads half a file.
             whole = target.with_name(f"{target.name}.new")
             whole.write_text(dump_config(read_config(document)), encoding="utf-8")
@@ -58,34 +51,3 @@ class Following:
             return f"configuration not changed: {error}"
         self._settings = settings
         return f"configuration handed on to the gateway: {', '.join('.'.join(key) for key in found)}"
-
-
-async def serve_following(serving: Coroutine[Any, Any, None], source: Path, target: Path) -> None:
-    """Run ``serving``, a gateway that watches ``target``, and hand on to it what changes in ``source`` meanwhile."""
-    file = ConfigFile(source, {})
-    try:
-        following = Following(file, file.load, file.load())
-    except ConfigError as error:  # it may be one only with the variables that `gateway launch` had
-        _log.warning("what changes in the stack's file is not obeyed", problem=str(error))
-        await serving
-        return
-
-    def told(_: str, news: str) -> None:
-        _log.info(news)
-
-    handing_on = asyncio.create_task(following.follow(target, told), name="configuration of the stack")
-    try:
-        await serving
-    finally:
-        handing_on.cancel()
-
-
-def _copy(key: Key, source: Mapping[str, Any], target: dict[str, Any]) -> None:
-    """Give ``target`` what is at ``key`` in ``source``; nothing if there is nothing."""
-    *sections, last = key
-    for name in sections:
-        source, target = source[name], target[name]
-    if last in source:
-        target[last] = source[last]
-    else:
-        target.pop(last, None)

@@ -31,6 +31,7 @@ class Launch:
         stop_timeout: seconds from SIGTERM until it is killed.
         facts: kind, addresses and settings, as the state file shows them.
         scratch: directory that is empty at each start and gone at the end.
+        alive: URL that it answers at once for as long as it does not hang; None: nothing tells.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Launch:
     facts: Mapping[str, str | int]
     stop_timeout: float = STOP_SECONDS
     scratch: Path | None = None
+    alive: str | None = None
 
 
 def child_environment(**extra: str) -> dict[str, str]:

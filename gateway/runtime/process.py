@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from gateway.runtime.hanging import LAST_WORDS_SECONDS
 from gateway.runtime.launch import Launch
 from gateway.runtime.procfs import group_members
 from gateway.runtime.reaper_client import Reaper
@@ -54,6 +55,16 @@ class Process:
         if not self.ended.done():
             _signal_group(self.pid, signal.SIGKILL)
         await asyncio.shield(self.ended)
+
+    async def abort(self) -> int:
+        """End it now, and return its exit status; where it can, it writes first what all its threads do."""
+        self._popen.send_signal(signal.SIGABRT)
+        try:
+            await asyncio.wait({self.ended}, timeout=LAST_WORDS_SECONDS)
+        finally:
+            if not self.ended.done():
+                _signal_group(self.pid, signal.SIGKILL)
+        return await asyncio.shield(self.ended)
 
     async def _follow(self) -> int:
         await _process_end(self.pid)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -14,12 +16,22 @@ from gateway.core.tensors import total_bytes
 _log = structlog.get_logger()
 
 _LONGEST = 200  # characters of what a client chose
+# In a crowd thousands of requests a second are turned away, for little more than a look at their heads.
+_SECONDS_BETWEEN_TURNED_AWAY = 1.0
 # Their messages may quote what the client sent; what a backend said is in a line of its own, which the ids lead to.
 _QUOTING = (InvalidRequest, BackendError)
 
 
 class AccessLines:
-    """Writes them; the ids of request and trace are added to every line by ``gateway.telemetry.logs``."""
+    """Writes them; the ids of request and trace are added to every line by ``gateway.telemetry.logs``.
+
+    ``clock`` is in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._turned_away_until = -math.inf  # no line for another one
+        self._left_out = 0
 
     def answered(self, request: InferRequest, response: InferResponse) -> None:
         """``request`` was sampled, and has its ``response``."""
@@ -38,6 +50,20 @@ class AccessLines:
     def refused(self, error: GatewayError, context: RequestContext) -> None:
         """A front door could not make a request of what it got."""
         _log.warning("request", protocol=context.protocol, **_failure(error), **_times(context))
+
+    def turned_away(self, address: bytes, limit: float) -> None:
+        """Nothing was made of a request for ``address``, because as many as the ``limit`` are under way.
+
+        One a second is written, and how many were not since the one before.
+        """
+        now = self._clock()
+        if now < self._turned_away_until:
+            self._left_out += 1
+            return
+        self._turned_away_until, left_out = now + _SECONDS_BETWEEN_TURNED_AWAY, self._left_out
+        self._left_out = 0
+        path = address.partition(b"?")[0].decode("latin-1")[:_LONGEST]  # a query may have a secret in it
+        _log.warning("turned away", outcome="crowded", path=path, limit=round(limit), left_out=left_out)
 
 
 def _asked(request: InferRequest, version: str) -> dict[str, Any]:

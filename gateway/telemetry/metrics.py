@@ -19,6 +19,7 @@ from gateway.core.catalog import Catalog
 from gateway.core.replicas import ReplicaControl, ReplicaState
 from gateway.telemetry.admission_metrics import AdmissionMetrics
 from gateway.telemetry.cache_metrics import CacheMetrics
+from gateway.telemetry.crowd_metrics import CrowdMetrics
 from gateway.telemetry.histogram import Histogram, Series
 from gateway.telemetry.queue_metrics import SLOW_BUCKETS, QueueMetrics
 from gateway.telemetry.retry_metrics import RetryMetrics
@@ -117,6 +118,7 @@ class GatewayMetrics:
         self.routing = RoutingMetrics(self.registry, BUCKETS)
         self.cache = CacheMetrics(self.registry)
         self.admission = AdmissionMetrics(self.registry)
+        self.crowd = CrowdMetrics(self.registry)
         self.shadow = ShadowMetrics(self.registry, BUCKETS)
         self._attempts = {name: AttemptMetrics(name, attempt_duration, in_flight) for name in backends}
         # By label values; resolving a series costs more than observing on it.

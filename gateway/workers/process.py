@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from gateway.config.settings import GatewayConfig
 from gateway.core.log_settings import LogSettings
+from gateway.runtime.hanging import HUNG_SECONDS, LAST_WORDS_SECONDS, until_hung
 from gateway.runtime.process import describe_exit
 from gateway.workers.messages import (
     MAX_LINE,
@@ -26,13 +27,8 @@ from gateway.workers.messages import (
     encode,
 )
 
-_BEAT_SECONDS = 1.0
-# Far beyond what holds an event loop up in good health: decoding a JSON body of 10 MB, a starved machine.
-HUNG_SECONDS = 30.0
 # Orders are carried out without any input or output. A worker that serves is found to hang before this is over.
 _OBEY_SECONDS = HUNG_SECONDS + 10.0
-# To write where it hangs.
-_LAST_WORDS_SECONDS = 2.0
 
 
 class WorkerFailed(Exception):
@@ -41,6 +37,10 @@ class WorkerFailed(Exception):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class WorkerHung(WorkerFailed):
+    """It did not even say that it failed."""
 
 
 class WorkerProcess:
@@ -54,9 +54,10 @@ class WorkerProcess:
     async def start(cls, index: int, settings: GatewayConfig) -> WorkerProcess:
         """Start the worker ``index`` with ``settings``; raises OSError when no process can be started."""
         command = (sys.executable, "-P", "-m", "gateway.workers.worker", str(index))
-        started = cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE))
-        await started._tell(_configure(settings))
-        return started
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE)
+        if process.stdin is not None:
+            process.stdin.write(encode(_configure(settings)))  # not waited for: it may hang before it reads
+        return cls(process)
 
     @property
     def pid(self) -> int:
@@ -91,20 +92,13 @@ class WorkerProcess:
             await self._ask(WriteLogs(settings))
 
     async def until_hung(self) -> None:
-        """Return when its event loop has stood still for ``HUNG_SECONDS``; only for one that serves.
+        """Return when its event loop has stood still for ``HUNG_SECONDS``; only for one that serves."""
 
-        They are counted in beats of this process, so that time in which both were stopped is held against nobody.
-        """
-        silent, sign = 0, asyncio.create_task(self._order(Beat()))
-        try:
-            while silent * _BEAT_SECONDS < HUNG_SECONDS:
-                await asyncio.sleep(_BEAT_SECONDS)
-                if sign.done():
-                    silent, sign = 0, asyncio.create_task(self._order(Beat()))
-                else:
-                    silent += 1
-        finally:
-            sign.cancel()
+        async def shows_life() -> bool:
+            await self._order(Beat())
+            return True  # where that was no answer, it is gone
+
+        await until_hung(shows_life)
 
     def drain(self) -> None:
         """Have it answer what it has accepted, and end."""
@@ -117,7 +111,7 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGABRT)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self.ended()
         self.kill()
         await self.ended()

@@ -11,10 +11,15 @@ import structlog
 from gateway.config.settings import GatewayConfig
 from gateway.core.log_settings import LogSettings
 from gateway.runtime.backoff import RestartBackoff
+from gateway.runtime.hanging import HUNG_SECONDS
 from gateway.runtime.process import describe_exit
-from gateway.workers.process import HUNG_SECONDS, WorkerFailed, WorkerProcess
+from gateway.workers.process import WorkerFailed, WorkerHung, WorkerProcess
 
 _log = structlog.get_logger()
+
+# From a worker's start until it serves. Models are loaded then, which come over a network perhaps: what ``gateway up``
+# gives a model server (``launch.ready_timeout``) several times over.
+START_SECONDS = 600.0
 
 
 class WorkerState(StrEnum):
@@ -144,8 +149,7 @@ class WorkerSlot:
             if ended.done():
                 return Reason.CRASHED if ended.result() else Reason.ENDED
             self.addresses, self.state = {}, WorkerState.RESTARTING
-            _log.error("worker hangs", worker=self.index, pid=process.pid, silent_s=HUNG_SECONDS)
-            await process.abort()
+            await self._abort(process, HUNG_SECONDS)
             return Reason.HUNG
         finally:
             ended.cancel()
@@ -159,7 +163,8 @@ class WorkerSlot:
             try:
                 process = await self._start_one()
             except WorkerFailed as failure:
-                delay, reason = self._note_end(str(failure)), Reason.CRASHED
+                delay = self._note_end(str(failure))
+                reason = Reason.HUNG if isinstance(failure, WorkerHung) else Reason.CRASHED
                 continue
             await self._rejoined(self)
             return process
@@ -177,12 +182,25 @@ class WorkerSlot:
             process = self._process = await WorkerProcess.start(self.index, sent)
         except OSError as error:
             raise WorkerFailed(f"cannot start a worker: {error.strerror}", 1) from None
-        self.addresses = await process.until_ready()
+        self.addresses = await self._until_ready(process)
         await self._catch_up(process, sent)
         self._backoff.became_ready()
         self.state = WorkerState.READY
         _log.info("worker ready", worker=self.index, pid=process.pid)
         return process
+
+    async def _until_ready(self, process: WorkerProcess) -> Mapping[str, str]:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return await process.until_ready()
+        except TimeoutError:
+            await self._abort(process, START_SECONDS)
+            how = describe_exit(await process.ended())
+            raise WorkerHung(f"a worker did not serve within {START_SECONDS:g} s: {how}", 1) from None
+
+    async def _abort(self, process: WorkerProcess, silent: float) -> None:
+        _log.error("worker hangs", worker=self.index, pid=process.pid, silent_s=silent)
+        await process.abort()
 
     async def _catch_up(self, process: WorkerProcess, sent: GatewayConfig) -> None:
         """Tell the new worker what has changed since the gateway started, and since it was ``sent`` its settings."""

@@ -168,6 +168,33 @@ def test_an_idle_loop_forgets_its_limit():
     assert crowding.limit > 10_000
 
 
+def test_a_limit_that_nobody_reaches_is_none():
+    crowding, now = crowded(), 1.0
+    limits = []
+    for _ in range(20):
+        now += INTERVAL
+        crowding.idled(now)
+        now += INTERVAL
+        crowding.idled(now)
+        limits.append(crowding.limit)
+    finite = [limit for limit in limits if limit < float("inf")]
+    assert 500_000 < max(finite) < 1_000_000
+    assert limits == [*finite, *[float("inf")] * (len(limits) - len(finite))]
+    assert len(finite) < len(limits)
+
+
+def test_a_long_silence_ends_a_crowd():
+    crowding = crowded()  # until 0.3
+    assert crowding.limit_at(10.2) == crowding.limit == pytest.approx(100)
+    assert crowding.limit_at(10.4) == float("inf")
+    crowding.round_ended(0.001, 10.2)
+    assert crowding.limit == pytest.approx(100)
+    crowding.round_ended(15, 25.2)  # no silence, but one long round
+    assert crowding.limit <= 100
+    crowding.round_ended(0.001, 35.3)
+    assert crowding.limit == float("inf")
+
+
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("admits"), st.integers(0, 5000)),

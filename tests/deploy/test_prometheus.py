@@ -43,12 +43,13 @@ LEGENDS = [
     for name, (panel, target) in TARGETS.items()
     if panel["type"] == "timeseries"
 ]
-# Nothing was kept or changed, no queue was full, and the tiny models keep no answers to compare with.
+# Nothing was kept or changed, no queue was full, no process crowded; the tiny models keep no answers to compare with.
 QUIET = {
     "Changes",
     "Checks",
     "Kept answers, share of their memory",
     "Largest difference from the source's answer",
+    "Limit of those that turn away",
     "Requests without a call of their own",
     "Turned away for want of room",
 }

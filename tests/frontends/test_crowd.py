@@ -3,21 +3,24 @@
 import asyncio
 import contextlib
 import json
+import math
 import socket
 
 import aiohttp
 import pytest
 import uvloop
 from support.gateways import ENGINE, running, settings
+from support.logged import logged
 from support.raw_http import connected, exchange, post
 from support.tiny_store import make_store
 
-from gateway.core.crowding import INTERVAL, LEAST, TARGET
+from gateway.core.crowding import INTERVAL, LEAST, TARGET, Crowding
 from gateway.core.limits import Limits
 from gateway.frontends import http_protocol
-from gateway.frontends.crowd import Crowd, may_be_refused, priority_of
-from gateway.frontends.http import DOORS
+from gateway.frontends.crowd import Crowd
+from gateway.frontends.http_crowd import HTTPCrowd
 from gateway.frontends.http_server import HTTPServer
+from gateway.frontends.oip.http import OIPDoor
 
 INFER = "/v2/models/double/infer"
 FREE = ("127.0.0.1", 0)
@@ -31,8 +34,8 @@ class Full:
     def __init__(self):
         self.asked = []
 
-    def refuses(self, in_flight, priority):
-        self.asked.append((in_flight, priority))
+    def refuses(self, in_flight, priority, address):
+        self.asked.append((in_flight, priority, address))
         return True
 
     def on_long_round(self, callback):
@@ -52,7 +55,8 @@ async def echo(scope, receive, send):
 
 @contextlib.asynccontextmanager
 async def serving(app=echo, crowd=None):
-    server = HTTPServer(app, drain_timeout=1, limits=Limits(), crowd=crowd)
+    judge = HTTPCrowd(crowd, [(each, OIPDoor.segment) for each in OIPDoor.operations])
+    server = HTTPServer(app, drain_timeout=1, limits=Limits(), crowd=judge)
     address = f"127.0.0.1:{server.bind(*FREE)}"
     await server.start()
     try:
@@ -84,7 +88,7 @@ async def test_the_connection_goes_on_and_the_body_is_thrown_away():
         await connection.send(post(INFER, b"now"))
         answer = await connection.answer()
         assert (answer.status, answer.body) == (200, b"now")
-    assert len(crowd.asked) == 3
+    assert crowd.asked == [(0, None, INFER.encode())] * 3
 
 
 @looped
@@ -175,40 +179,26 @@ async def test_connections_that_wait_are_accepted_after_a_long_round():
             each.close()
 
 
-def test_every_operation_that_is_inference_may_be_refused_and_no_other():
-    for door in DOORS.values():
-        for operation in door.operations:
-            path = operation.path.replace("{name}", "a.b").replace("{version}", "1").encode()
-            wanted = operation.summary.startswith(("inference", "labels and scores", "a value for each"))
-            for url in (path, path + b"?x=1", path + b"/"):
-                found = may_be_refused(operation.method.encode(), url)
-                assert found == (wanted and operation.method in ("POST", "PUT")), (operation, url)
-
-
-def test_a_priority_is_looked_for_where_it_matters():
-    headers = [(b"host", b"x"), (b"x-gateway-priority", b"critical")]
-    assert priority_of(headers, LEAST) == b"critical"
-    assert priority_of(headers, LEAST - 1) is None
-    assert priority_of(headers[:1], LEAST) is None
-
-
 class Rounds:
     """A clock that the test moves, and a crowd whose loop it counts by."""
 
     def __init__(self):
-        self.now, self.counted, self.long = 0.0, 0, 0
-        self.crowd = Crowd(self.count, on=True, clock=lambda: self.now)
+        self.now, self.counted, self.long, self.logged = 0.0, 0, 0, []
+        self.crowd = Crowd(self.count, self.log, on=True, clock=lambda: self.now)
         self.crowd.on_long_round(self.seen)
 
     def count(self):
         self.counted += 1
+
+    def log(self, address, limit):
+        self.logged.append((address, limit))
 
     def seen(self):
         self.long += 1
 
     async def pass_by(self, seconds, arrivals, in_flight=400, priority=None):
         """One round of ``seconds`` with so many requests; how many were refused."""
-        refused = sum(self.crowd.refuses(in_flight, priority) for _ in range(arrivals))
+        refused = sum(self.crowd.refuses(in_flight, priority, b"/x") for _ in range(arrivals))
         await asyncio.sleep(0)
         self.now += seconds
         return refused
@@ -218,7 +208,9 @@ class Rounds:
 async def test_long_rounds_make_a_crowd_and_silence_ends_it():
     rounds = Rounds()
     assert [await rounds.pass_by(0.1, 10) for _ in range(4)] == [0] * 4
+    assert rounds.crowd.limit == pytest.approx(100)
     assert await rounds.pass_by(0.1, 10) == 10 == rounds.counted
+    assert rounds.logged == [(b"/x", pytest.approx(100))] * 10
     assert await rounds.pass_by(0.1, 10, in_flight=99, priority=b"critical") == 0
     assert await rounds.pass_by(0.1, 10, in_flight=99, priority=b"Sheddable") == 10
     assert await rounds.pass_by(0.1, 10, in_flight=LEAST - 1) == 0
@@ -228,6 +220,24 @@ async def test_long_rounds_make_a_crowd_and_silence_ends_it():
         await rounds.pass_by(INTERVAL, 0)
         await rounds.pass_by(INTERVAL, 0)
     assert await rounds.pass_by(0.001, 10) == 0
+    assert rounds.crowd.limit == math.inf
+
+
+@looped
+async def test_there_is_no_limit_while_it_is_off_and_none_after_a_long_silence():
+    rounds = Rounds()
+    for _ in range(4):
+        await rounds.pass_by(0.1, 10)
+    await rounds.pass_by(0.1, 0)
+    limit = rounds.crowd.limit
+    assert limit < 1000
+    rounds.crowd.on = False
+    assert rounds.crowd.limit == math.inf
+    rounds.crowd.on = True
+    rounds.now += 5
+    assert rounds.crowd.limit == limit
+    rounds.now += 6
+    assert rounds.crowd.limit == math.inf
 
 
 @looped
@@ -237,7 +247,21 @@ async def test_short_rounds_make_none():
     assert rounds.long == 0
 
 
-def test_it_belongs_to_admission_and_changes_with_it(tmp_path):
+class Limited(Crowding):
+    """Lets nobody in, whatever the loop does."""
+
+    def __init__(self):
+        super().__init__()
+        self.limit = self.limit_at(0)
+
+    def admits(self, in_flight, share=1.0):
+        return False
+
+    def limit_at(self, now):
+        return 112.0
+
+
+def test_it_belongs_to_admission_and_changes_with_it(tmp_path, monkeypatch):
     store = make_store(tmp_path)
     body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]})
 
@@ -246,19 +270,26 @@ def test_it_belongs_to_admission_and_changes_with_it(tmp_path):
         within = settings(store, {"engine": ENGINE}, admission={})
         async with running(without) as (app, addresses), aiohttp.ClientSession() as session:
             crowd = app._server.crowd
-            crowd.refuses = lambda in_flight, priority: crowd._count() or True
+            said = app.metrics.registry.get_sample_value
+            crowd._rule = Limited()
 
             async def ask():
                 async with session.post(f"http://{addresses['http']}{INFER}", data=body) as answer:
                     return answer.status
 
             assert await ask() == 200
+            assert said("gateway_crowd_limit") is None
             await app.reconfigure(within)
             assert await ask() == 503
-            assert app.metrics.registry.get_sample_value("gateway_rejected_total", {"reason": "crowded"}) == 1
+            assert said("gateway_rejected_total", {"reason": "crowded"}) == 1
+            assert said("gateway_crowd_limit") == 112
+            (line,) = (each for each in lines() if each["event"] == "turned away")
+            assert (line["path"], line["limit"]) == (INFER, 112)
             async with session.get(f"http://{addresses['http']}/v2/health/ready") as answer:
                 assert answer.status == 200
             await app.reconfigure(without)
             assert await ask() == 200
+            assert said("gateway_crowd_limit") is None
 
-    uvloop.run(run())
+    with logged(monkeypatch, "gateway.telemetry.access_log") as lines:
+        uvloop.run(run())

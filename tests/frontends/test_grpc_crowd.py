@@ -40,8 +40,8 @@ def store(tmp_path_factory):
 
 
 def crowded(app, asked):
-    def refuses(in_flight, priority):
-        asked.append((in_flight, priority))
+    def refuses(in_flight, priority, address):
+        asked.append((in_flight, priority, address))
         return True
 
     app._crowd.on, app._crowd.refuses = True, refuses
@@ -59,7 +59,7 @@ async def test_only_inference_is_turned_away(store):
                 assert trailing["retry-after-ms"] == "1000"
                 refused.add(method)
         assert refused == INFERENCES
-        assert asked == [(0, None)] * len(INFERENCES)
+        assert asked == [(0, None, method.encode()) for method in METHODS if method in INFERENCES]
 
 
 @looped
@@ -78,7 +78,8 @@ async def test_who_asks_is_told_what_is_under_way_and_how_critical_the_call_is(s
         app._crowd.on = False
         code, _ = await call(addresses["grpc"], oip_grpc.INFER_METHOD, GOOD)
         assert code is grpc.StatusCode.OK
-        assert asked == [(0, b"critical"), (1, None)]
+        address = oip_grpc.INFER_METHOD.encode()
+        assert asked == [(0, b"critical", address), (1, None, address)]
 
 
 @looped

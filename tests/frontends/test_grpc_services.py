@@ -27,6 +27,7 @@ class Slow:
     """A door whose one method answers when it is told to."""
 
     services = (SERVICE,)
+    operations = ()
 
     def __init__(self):
         self.began, self.go_on, self.calls = asyncio.Event(), asyncio.Event(), 0
@@ -56,7 +57,7 @@ def slow(monkeypatch):
 
 def parts(limits):
     """What the gRPC server itself needs of a ``Server``."""
-    return SimpleNamespace(limits=limits, crowd=Crowd(lambda: None, on=False))
+    return SimpleNamespace(limits=limits, crowd=Crowd(lambda: None, lambda *_: None, on=False))
 
 
 class Server(grpc_server.GRPCServer):

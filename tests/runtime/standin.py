@@ -1,5 +1,7 @@
 """A model server of a few lines, run as a program: answers any POST, in whatever way a test needs.
 
+SIGUSR1 makes it stand still, in ``stand_still``.
+
 Usage: standin.py PORT [worker] [stubborn] [late=FILE] [status=N]
 """
 
@@ -9,6 +11,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 port, options = int(sys.argv[1]), sys.argv[2:]
 values = dict(option.split("=", 1) for option in options if "=" in option)
@@ -17,6 +20,13 @@ if "worker" in options:  # as TorchServe's Java starts Python
     subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 if "stubborn" in options:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def stand_still(*_):
+    time.sleep(1000)
+
+
+signal.signal(signal.SIGUSR1, stand_still)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 from gateway.core.tensors import Tensor
+from gateway.runtime import child as child_module
+from gateway.runtime import hanging, liveness
 from gateway.runtime.child import Child, read_tail
 from gateway.runtime.errors import RuntimeFailure
 from gateway.runtime.launch import Launch
@@ -99,6 +103,70 @@ def test_a_server_that_never_answers_fails_in_time_and_is_stopped(
         assert "stand-in on port" in message
 
     assert run_child(launch, use)[-1][0] is ServerState.FAILED
+
+
+@pytest.fixture
+def watched(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """One that hangs after two seconds without an answer, and may take as long to stop."""
+    monkeypatch.setattr(hanging, "BEAT_SECONDS", 0.1)
+    for module in (hanging, child_module):
+        monkeypatch.setattr(module, "HUNG_SECONDS", 2.0)
+    monkeypatch.setattr(liveness, "_ASK_SECONDS", 1.0)
+    command = (sys.executable, "-X", "faulthandler", *launch.command[1:])
+    address = launch.probe.request(launch.probe.inputs[0]).url
+    return dataclasses.replace(launch, command=command, alive=address, stop_timeout=2.0)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGUSR1, "SIGABRT"), (signal.SIGSTOP, "SIGKILL")])
+def test_one_that_hangs_is_ended_and_started_again(run_child: Any, watched: Launch, number: int, end: str) -> None:
+    async def use(child: Child) -> None:
+        await child.start()
+        pid = child.pid
+        assert pid is not None
+        os.kill(pid, number)
+        await _until(lambda: child.state is ServerState.READY and child.pid != pid)
+        assert child.restarts == 1
+        assert group_members(pid) == []  # its worker is gone too
+        logs.append(child.log.read_text())
+
+    logs: list[str] = []
+    told = run_child(watched, use)
+    (news,) = [news for _, news in told if "hung" in news]
+    assert news.startswith(f"hung: no answer for 2 s; killed by {end}; restart in 0.5 s; log: ")
+    assert ("in stand_still" in logs[0]) == (end == "SIGABRT")
+
+
+def test_one_that_takes_long_to_start_or_to_stop_does_not_hang(run_child: Any, watched: Launch, tmp_path: Path) -> None:
+    async def use(child: Child) -> None:
+        starting = asyncio.create_task(child.start())
+        await _until(lambda: "503" in child.waiting_for)
+        (tmp_path / "loaded").touch()
+        await starting
+
+    # Nobody ever answers there; and SIGTERM does nothing, until SIGKILL comes after two seconds.
+    command = (*watched.command, "stubborn", f"late={tmp_path / 'loaded'}")
+    told = run_child(dataclasses.replace(watched, command=command, alive="http://127.0.0.1:1"), use)
+    assert [state for state, _ in told] == [ServerState.STARTING, ServerState.READY, ServerState.STOPPED]
+
+
+def test_a_stop_while_one_that_hangs_writes_its_last_words(run_child: Any, watched: Launch) -> None:
+    async def use(child: Child) -> None:
+        await child.start()
+        assert child.pid is not None
+        pids.append(child.pid)
+        os.kill(child.pid, signal.SIGSTOP)
+        await _until(lambda: child.state is ServerState.RESTARTING)
+
+    pids: list[int] = []
+    told = run_child(dataclasses.replace(watched, stop_timeout=1000.0), use)
+    assert group_members(pids[0]) == []
+    assert [state for state, _ in told][-2:] == [ServerState.RESTARTING, ServerState.STOPPED]
 
 
 def test_a_program_that_does_not_exist_fails(run_child: Any, launch: Launch) -> None:

@@ -2,12 +2,11 @@
 
 import pytest
 import yaml
-from support.looped import looped
 
 from gateway.config.file import dump_config, load_config
 from gateway.config.settings import GatewayConfig
 from gateway.reload.file import ConfigFile
-from gateway.runtime.follow import Following, serve_following
+from gateway.runtime.follow import Following
 
 DOCUMENT = {
     "http": {"port": 0},
@@ -88,15 +87,3 @@ def test_a_change_made_to_the_gateways_own_file_is_kept(stack):
     stack.write(cache={})
     stack.hand_on()
     assert (stack.found()["default_timeout"], stack.found()["cache"]["ttl"]) == (7.0, None)
-
-
-@looped
-async def test_a_gateway_serves_even_where_its_stack_cannot_be_followed(stack, tmp_path):
-    served = []
-
-    async def serving():
-        served.append("all along")
-
-    (tmp_path / "bad.yaml").write_text("backends: 3")
-    await serve_following(serving(), tmp_path / "bad.yaml", stack.target)
-    assert served == ["all along"]

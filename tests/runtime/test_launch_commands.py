@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +36,13 @@ def attempts(admin: int) -> int:
     with urllib.request.urlopen(f"http://127.0.0.1:{admin}/config") as answer:
         found: int = json.load(answer)["retries"]["attempts"]
         return found
+
+
+def successful(metrics: int) -> float:
+    """``gateway_config_last_reload_successful`` of the gateway whose metrics port that is."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
+        (line,) = re.findall(r"^gateway_config_last_reload_successful (.+)$", answer.read().decode(), re.MULTILINE)
+        return float(line)
 
 
 @pytest.fixture
@@ -112,6 +120,11 @@ def test_servers_that_know_one_another_by_their_configuration(
     (home / "new.yaml").write_text(yaml.safe_dump({**stack, "retries": {"attempts": 7}}))
     (home / "new.yaml").replace(home / "stack.yaml")
     wait_until(lambda: attempts(ports[3]) == 7, 30)
+    (home / "stack.yaml").write_text(yaml.safe_dump({**stack, "retries": {"attempts": 0}}))
+    wait_until(lambda: successful(ports[2]) == 0, 30)
+    (home / "stack.yaml").write_text(yaml.safe_dump(stack))
+    wait_until(lambda: successful(ports[2]) == 1, 30)
+    assert attempts(ports[3]) == 3
     # The process that was launched is the server itself: it gets the signals of the container.
     for process in servers.values():
         process.send_signal(signal.SIGTERM)

@@ -60,6 +60,10 @@ def test_the_resolved_configuration_is_written_for_the_gateway(model_store: Path
     assert written.http.port > 0
     assert plan.gateway.facts["http"] == f"127.0.0.1:{written.http.port}"
     assert plan.gateway.stop_timeout > written.drain.grace + written.drain.timeout
+    assert written.admin is not None
+    assert plan.gateway.alive == f"http://127.0.0.1:{written.admin.port}/livez"
+    assert [launch.alive for launch in plan.backends] == [None, None]
+    assert make_plan(config({"onnx": ONNX}, admin=None), run).gateway.alive is None
 
 
 def test_a_server_is_given_the_address_that_the_gateway_calls(model_store: Path, run: RunDirectory) -> None:

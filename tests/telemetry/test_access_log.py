@@ -97,6 +97,38 @@ def test_a_request_that_a_door_refuses_is_logged_with_what_is_known(lines):
     assert not {"trace_id", "request_id", "model"} & line.keys()
 
 
+def test_of_what_is_turned_away_one_a_second_is_written_with_how_many_were_not(lines):
+    now = 100.0
+    access = AccessLines(clock=lambda: now)
+    for _ in range(5000):
+        access.turned_away(b"/v2/models/m/infer?key=secret", 112.4)
+    now = 100.9
+    access.turned_away(b"/predictions/m", 112.4)
+    now = 101.1
+    access.turned_away(b"/invocations", 64.0)
+    now = 103.0
+    access.turned_away(b"/invocations", 64.0)
+    first, second, third = lines()
+    assert third["left_out"] == 0
+    assert not [name for name in first if f"`{name}`" not in PAGE]
+    assert first.pop("timestamp")
+    assert first == {
+        "event": "turned away",
+        "level": "warning",
+        "outcome": "crowded",
+        "path": "/v2/models/m/infer",
+        "limit": 112,
+        "left_out": 0,
+    }
+    assert (second["path"], second["limit"], second["left_out"]) == ("/invocations", 64, 5000)
+
+
+def test_an_address_that_a_client_made_up_is_cut(lines):
+    AccessLines().turned_away(b"/predictions/" + b"\xff" * 1000, 64.0)
+    (line,) = lines()
+    assert line["path"] == "/predictions/" + "\xff" * 187
+
+
 def test_names_that_a_client_made_up_are_cut(lines, asked):
     asked.model = asked.version = asked.context.request_id = "x" * 100_000
     CURRENT.set(asked.context)

@@ -43,7 +43,8 @@ def test_units_are_seconds_and_bytes_and_stand_in_the_names():
             assert name.endswith(("_seconds", "_bytes", "_size", "_diff"))
 
 
-def test_every_field_of_the_example_line_is_explained():
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    fields = set(re.findall(r'"(\w+)": ', example))
+def test_every_field_of_the_example_lines_is_explained():
+    examples = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert len(examples) == 2
+    fields = {field for example in examples for field in re.findall(r'"(\w+)": ', example)}
     assert not {field for field in fields if f"`{field}`" not in PAGE}

@@ -13,7 +13,9 @@ from support.scaled_store import save_scaled
 from support.served_workers import ENGINE
 
 from gateway.config.settings import GatewayConfig
-from gateway.workers import process as process_module
+from gateway.runtime import hanging
+from gateway.workers import worker_slot
+from gateway.workers.process import WorkerFailed
 from gateway.workers.worker_slot import WorkerSlot, WorkerState
 
 # Runs in the worker as it starts; the signal then blocks its event loop, as an endless loop in its code would.
@@ -29,8 +31,8 @@ signal.signal(signal.SIGUSR1, stand_still)
 def settings(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(_STANDS_STILL)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(process_module, "_BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(process_module, "HUNG_SECONDS", 2.0)
+    monkeypatch.setattr(hanging, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(hanging, "HUNG_SECONDS", 2.0)
     free = {key: {"port": 0} for key in ("http", "grpc", "metrics", "admin")}
     store = save_scaled(tmp_path / "store", 2)
     return GatewayConfig.model_validate(
@@ -82,6 +84,19 @@ def test_one_that_answers_late_is_left_alone(settings):
         finally:
             await slot.stop(10)
 
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])  # more than a pipe takes that nobody reads
+def test_one_that_hangs_before_it_reads_its_configuration_is_ended(settings, tmp_path, monkeypatch, size):
+    async def scenario():
+        slot = WorkerSlot(0, settings.model_copy(update={"name": "n" * size}), lambda _: None, welcome)
+        with pytest.raises(WorkerFailed, match=r"did not serve within 0\.5 s: killed by SIGABRT"):
+            await slot.start()
+        await slot.stop(10)
+
+    (tmp_path / "sitecustomize.py").write_text("import signal\nsignal.pause()\n")
+    monkeypatch.setattr(worker_slot, "START_SECONDS", 0.5)
     asyncio.run(scenario())
 
 

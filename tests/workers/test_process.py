@@ -7,8 +7,9 @@ from support.virtual_time import run_virtual
 
 from gateway.config.settings import GatewayConfig
 from gateway.core.log_settings import LogSettings
+from gateway.runtime.hanging import HUNG_SECONDS
 from gateway.workers.messages import Alive, Beat, WriteLogs, decode, encode
-from gateway.workers.process import HUNG_SECONDS, WorkerProcess
+from gateway.workers.process import WorkerProcess
 
 SETTINGS = GatewayConfig.model_validate({"backends": {}})
 

@@ -9,7 +9,7 @@ from support.virtual_time import run_virtual
 from gateway.config.settings import GatewayConfig
 from gateway.core.log_settings import LogSettings
 from gateway.workers.process import WorkerFailed
-from gateway.workers.worker_slot import WorkerSlot
+from gateway.workers.worker_slot import START_SECONDS, WorkerSlot
 
 
 @pytest.fixture
@@ -154,6 +154,44 @@ def test_one_that_hangs_is_ended_at_once_and_replaced(started):
         started[1].become_ready()
         await settle()
         assert (place.slot.state, place.slot.restarts, place.restarted) == ("ready", 1, {"hung": 1})
+        await place.slot.stop(1)
+
+    run_virtual(scenario())
+
+
+def test_one_that_hangs_before_it_serves_is_ended_and_replaced_ever_later(started):
+    async def scenario():
+        place = await Place(started).serve()
+        started[0].end()
+        await asyncio.sleep(1)
+        loop = asyncio.get_running_loop()
+        with capture_logs() as logs:
+            since = loop.time()
+            await asyncio.sleep(START_SECONDS - 2)
+            assert (started[1].aborted, place.slot.state) == (False, "starting")
+            while len(started) == 2:
+                await asyncio.sleep(0.1)
+            # To write its last words takes one second, and the second wait another.
+            assert loop.time() - since == pytest.approx(START_SECONDS + 2, abs=1)
+        hangs, ended = logs
+        assert (hangs["event"], hangs["worker"], hangs["pid"], hangs["silent_s"]) == ("worker hangs", 0, 101, 600)
+        assert ended["how"] == "a worker did not serve within 600 s: killed by SIGABRT"
+        assert ended["restart_in_s"] == 1
+        assert (started[1].aborted, place.restarted) == (True, {"crashed": 1, "hung": 1})
+        started[2].become_ready()
+        await settle()
+        assert (place.slot.state, place.slot.restarts) == ("ready", 2)
+        await place.slot.stop(1)
+
+    run_virtual(scenario())
+
+
+def test_a_first_worker_that_hangs_fails_the_start(started):
+    async def scenario():
+        place = Place(started)
+        with pytest.raises(WorkerFailed, match="did not serve within 600 s: killed by SIGABRT") as failure:
+            await place.starting
+        assert (failure.value.code, started[0].aborted, len(started)) == (1, True, 1)
         await place.slot.stop(1)
 
     run_virtual(scenario())

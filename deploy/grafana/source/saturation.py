@@ -46,6 +46,19 @@ def saturation() -> Json:
                         limit=0.1,
                     ),
                     graph(
+                        "Turned away",
+                        "Share of requests that a process with too much to do refused. The red line is the alert's.",
+                        SHARE,
+                        Query("instance:turned_away:ratio1m", each),
+                        limit=0.01,
+                    ),
+                    graph(
+                        "Limit of those that turn away",
+                        "Requests that may be under way on a port, of all workers that limit them; none is no limit.",
+                        COUNT,
+                        Query("sum by (job, instance) (gateway_crowd_limit)", each),
+                    ),
+                    graph(
                         "Garbage collections",
                         "Of each generation; the oldest one stops everything for longest.",
                         PER_SECOND,

@@ -44,8 +44,8 @@ class OIPGRPCDoor(GRPCDoor):
     """``inference.GRPCInferenceService``."""
 
     operations = (
-        Operation("rpc", _INFER, "inference"),
-        Operation("stream", _STREAM_INFER, "inferences, each answered in turn"),
+        Operation("rpc", _INFER, "inference", inference=True),
+        Operation("stream", _STREAM_INFER, "inferences, each answered in turn", inference=True),
         Operation("rpc", _path("ServerLive"), "liveness"),
         Operation("rpc", _path("ServerReady"), "readiness"),
         Operation("rpc", _path("ModelReady"), "model readiness"),

@@ -28,15 +28,15 @@ _CUDA = "/v2/cudasharedmemory"
 _REGION = "/region/{region}"
 
 
-def _of_model(method: str, suffix: str, summary: str) -> list[Operation]:
-    return [Operation(method, f"{prefix}{suffix}", summary) for prefix in reversed(_MODEL)]
+def _of_model(method: str, suffix: str, summary: str, *, inference: bool = False) -> list[Operation]:
+    return [Operation(method, f"{prefix}{suffix}", summary, inference=inference) for prefix in reversed(_MODEL)]
 
 
 class OIPDoor(HTTPDoor):
     """``/v2``."""
 
     operations = (
-        *_of_model("POST", "/infer", "inference"),
+        *_of_model("POST", "/infer", "inference", inference=True),
         Operation("GET", "/v2", "server metadata"),
         Operation("GET", "/v2/health/live", "liveness"),
         Operation("GET", "/v2/health/ready", "readiness"),

@@ -39,10 +39,14 @@ class TFServingGRPCDoor(GRPCDoor):
     """``PredictionService`` and ``ModelService``."""
 
     operations = (
-        Operation(*_prediction("Predict"), "inference"),
-        Operation(*_prediction("Classify"), "labels and scores of examples"),
-        Operation(*_prediction("Regress"), "a value for each example"),
-        Operation(*_prediction("MultiInference"), "several classifications and regressions of the same examples"),
+        Operation(*_prediction("Predict"), "inference", inference=True),
+        Operation(*_prediction("Classify"), "labels and scores of examples", inference=True),
+        Operation(*_prediction("Regress"), "a value for each example", inference=True),
+        Operation(
+            *_prediction("MultiInference"),
+            "several classifications and regressions of the same examples",
+            inference=True,
+        ),
         Operation(*_prediction("GetModelMetadata"), "signatures"),
         Operation(*_model("GetModelStatus"), "state of the versions"),
         Operation(*_model("HandleReloadConfigRequest"), "serve exactly the models of a list", Access.ADMIN),

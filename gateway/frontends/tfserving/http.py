@@ -22,15 +22,19 @@ from gateway.frontends.tfserving.models import find, signature_called, signature
 _MODEL = tuple(f"/v1/models/{{name}}{version}" for version in ("", "/versions/{version}", "/labels/{label}"))
 
 
+def _inferences(verb: str, summary: str) -> list[Operation]:
+    return [Operation("POST", f"{prefix}:{verb}", summary, inference=True) for prefix in _MODEL]
+
+
 class TFServingDoor(HTTPDoor):
     """``/v1``."""
 
     segment = r"[^/:]+"
     statuses: ClassVar = {**STATUS, errors.Overloaded: 429}
     operations = (
-        *[Operation("POST", f"{prefix}:predict", "inference, in row or columnar form") for prefix in _MODEL],
-        *[Operation("POST", f"{prefix}:classify", "labels and scores of examples") for prefix in _MODEL],
-        *[Operation("POST", f"{prefix}:regress", "a value for each example") for prefix in _MODEL],
+        *_inferences("predict", "inference, in row or columnar form"),
+        *_inferences("classify", "labels and scores of examples"),
+        *_inferences("regress", "a value for each example"),
         *[Operation("GET", prefix, "state of the versions") for prefix in _MODEL],
         *[Operation("GET", f"{prefix}/metadata", "signatures") for prefix in _MODEL],
     )

@@ -15,9 +15,9 @@ _NO_EXPLANATIONS = "explanations come from a model's own handler, and the gatewa
 _NO_SCALING = "the number of workers is set where the backends are configured"
 
 HTTP_OPERATIONS = (
-    *[Operation(verb, path, "inference") for path in PREDICTIONS for verb in _VERBS],
-    Operation("POST", "/models/{name}/invoke", "inference"),
-    Operation("POST", "/invocations", "inference on the model in the query, or on the only one"),
+    *[Operation(verb, path, "inference", inference=True) for path in PREDICTIONS for verb in _VERBS],
+    Operation("POST", "/models/{name}/invoke", "inference", inference=True),
+    Operation("POST", "/invocations", "inference on the model in the query, or on the only one", inference=True),
     *[Operation(verb, path, "explanation", missing=_NO_EXPLANATIONS) for path in _EXPLANATIONS for verb in _VERBS],
     Operation("GET", "/ping", "health"),
     Operation("OPTIONS", "/", "description of these operations, as OpenAPI"),
@@ -27,11 +27,11 @@ HTTP_OPERATIONS = (
     *[Operation("DELETE", path, "unload", Access.ADMIN) for path in MODELS],
     *[Operation("PUT", path, "number of workers", Access.ADMIN, _NO_SCALING) for path in MODELS],
     Operation("PUT", "/models/{name}/{version}/set-default", "default version: the latest one", Access.ADMIN),
-    Operation("POST", "/v1/models/{name}:predict", "inference, KServe v1"),
+    Operation("POST", "/v1/models/{name}:predict", "inference, KServe v1", inference=True),
     Operation("POST", "/v1/models/{name}:explain", "explanation, KServe v1", missing=_NO_EXPLANATIONS),
     Operation("GET", "/v1/models/{name}", "readiness, KServe v1"),
     Operation("GET", "/v1/models", "names of the models, KServe v1"),
-    Operation("POST", "/v2/models/{name}/infer", "inference, KServe v2"),
+    Operation("POST", "/v2/models/{name}/infer", "inference, KServe v2", inference=True),
     Operation("POST", "/v2/models/{name}/explain", "explanation, KServe v2", missing=_NO_EXPLANATIONS),
     Operation("GET", "/v2/models/{name}/ready", "readiness, KServe v2"),
     Operation("GET", "/v2/health/live", "liveness, KServe v2"),
@@ -50,9 +50,9 @@ UNREGISTER = ("rpc", f"{MANAGEMENT_SERVICE}/UnregisterModel")
 SET_DEFAULT = ("rpc", f"{MANAGEMENT_SERVICE}/SetDefault")
 
 GRPC_OPERATIONS = (
-    Operation(*PREDICT, "inference"),
-    Operation(*PREDICT_STREAM, "inference, whose answer is a stream of one"),
-    Operation(*PREDICT_BOTH, "inferences one after the other, each with its own status"),
+    Operation(*PREDICT, "inference", inference=True),
+    Operation(*PREDICT_STREAM, "inference, whose answer is a stream of one", inference=True),
+    Operation(*PREDICT_BOTH, "inferences one after the other, each with its own status", inference=True),
     Operation(*PING, "health"),
     Operation(*DESCRIBE, "versions, workers and queue"),
     Operation(*LIST, "names of the models, by pages"),

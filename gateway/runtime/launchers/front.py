@@ -36,6 +36,7 @@ def launch_gateway(context: LaunchContext) -> Launch:
         probe=probe(url, probe_inputs(list(served.values()))),
         ready_timeout=_READY_SECONDS,
         stop_timeout=stop_seconds(config),
+        alive=_live_url(config.admin),
         facts={
             key: _address(listener)
             for key in ("http", "grpc", "metrics", "admin")
@@ -47,6 +48,10 @@ def launch_gateway(context: LaunchContext) -> Launch:
 def stop_seconds(config: GatewayConfig) -> float:
     """How long a gateway with this configuration may take to stop: it drains first."""
     return config.drain.grace + config.drain.timeout + _STOP_MARGIN_SECONDS
+
+
+def _live_url(admin: Listener | None) -> str | None:
+    return None if admin is None else f"http://{join_address(client_host(admin.host), admin.port)}/livez"
 
 
 def _address(listener: Listener) -> str:
