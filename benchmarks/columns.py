@@ -53,6 +53,11 @@ def ratio(estimate: Estimate | None) -> str:
     return _digits(estimate.value) + (f" ({_digits(interval.low)}–{_digits(interval.high)})" if interval else "")
 
 
+def share(value: float | None) -> str:
+    """Such as ``0.97``; empty without one."""
+    return "" if value is None else _digits(value)
+
+
 def parts_table(parts: Sequence[Part]) -> list[tuple[str, ...]]:
     """CPU µs of each part of the gateway by form, the forms first and the sum last."""
     forms = list(dict.fromkeys(part.form for part in parts))

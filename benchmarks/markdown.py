@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.columns import TITLES, groups, parts_table, reservations, texts
+from benchmarks.columns import TITLES, groups, parts_table, reservations, share, texts
 from benchmarks.results import Cell, Result, ToolTimes
 from benchmarks.table import PARTS_TITLE, about, remarks
-from loadtest.units import milliseconds
+from loadtest.units import milliseconds, per_second
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
@@ -44,12 +44,13 @@ def write_into(page: Path, text: str) -> None:
 
 
 def _tools(tools: Sequence[ToolTimes], result: Result) -> Iterator[str]:
-    yield _line(("tool", "server", "n", "p50 ms", "p99 ms", "ours: p50 ms"))
-    yield _line(["---", "---", *["---:"] * 4])
+    yield _line(("tool", "server", "n", "p50 ms", "p99 ms", "req/s", "÷ direct", "ours: p50 ms"))
+    yield _line(["---", "---", *["---:"] * 6])
     for one in tools:
         own = next((cell.p50 for cell in result.cells if _same(cell, one)), None)
-        times = (milliseconds(one.p50), milliseconds(one.p99), milliseconds(own.value if own else None))
-        yield _line((f"{one.tool}, {one.form}", one.server, str(one.connections), *times))
+        numbers = (milliseconds(one.p50), milliseconds(one.p99), per_second(one.throughput), share(one.rate_ratio))
+        ours = milliseconds(own.value if own else None)
+        yield _line((f"{one.tool}, {one.form}", one.server, str(one.connections), *numbers, ours))
 
 
 def _same(cell: Cell, one: ToolTimes) -> bool:

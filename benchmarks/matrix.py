@@ -71,9 +71,9 @@ FULL = Effort(
     window=1.0,
     blocks=6,
     tool_seconds=2,
-    tool_rounds=3,
+    tool_rounds=5,
     anatomy_seconds=15.0,
-    minutes=27.0,
+    minutes=28.0,
 )
 QUICK = Effort(
     connections=(1, 16),

@@ -56,7 +56,10 @@ class Cell(Struct, frozen=True, kw_only=True):
 
 
 class ToolTimes(Struct, frozen=True, kw_only=True):
-    """Service times of one server as another load tester sees them: medians over the rounds, in seconds."""
+    """One server as another load tester sees it: medians over the rounds, times in seconds.
+
+    ``rate_ratio`` is its throughput, in requests a second, divided by that of direct calls in the same round.
+    """
 
     tool: str
     server: str
@@ -64,6 +67,8 @@ class ToolTimes(Struct, frozen=True, kw_only=True):
     connections: int
     p50: float
     p99: float
+    throughput: float
+    rate_ratio: float | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):

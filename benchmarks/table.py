@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from benchmarks.columns import TITLES, groups, parts_table, reservations, texts
+from benchmarks.columns import TITLES, groups, parts_table, reservations, share, texts
 from benchmarks.results import Result, ToolTimes
-from loadtest.units import milliseconds
+from loadtest.units import milliseconds, per_second
 
 WIDTH = 80
 PARTS_TITLE = "Where the gateway's CPU µs go: one request of 3 KB, one connection"
@@ -66,8 +66,9 @@ def _line(cells: Sequence[str]) -> str:
 
 def _tool(one: ToolTimes) -> str:
     return (
-        f"  {one.tool:<7} {one.form:<5} {one.server:<10} {one.connections:>3} in flight:"
-        f" p50 {milliseconds(one.p50):>7} ms, p99 {milliseconds(one.p99):>7} ms"
+        f"  {one.tool:<6} {one.form:<4} {one.server:<7} {one.connections:>3} in flight:"
+        f" p50, p99 {milliseconds(one.p50):>6}, {milliseconds(one.p99):>6} ms,"
+        f" {per_second(one.throughput):>6}/s {share(one.rate_ratio):>4}".rstrip()
     )
 
 

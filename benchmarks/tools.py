@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.matrix import BINARY, GRPC, MODEL, Effort, Form
 from benchmarks.results import ToolTimes
-from benchmarks.ways import Server
+from benchmarks.ways import DIRECT, Server
 from loadtest.payloads.sources import workload_of
 from loadtest.statistics.quantiles import percentile
 from loadtest.targets.wires import FORMS, Message
@@ -26,7 +27,13 @@ _SHARES = (0.5, 0.99)
 _MORE_SECONDS = 60.0  # than asked for
 _METHOD = FORMS[GRPC.wire, GRPC.protocol].method
 
-Times = tuple[float, float]
+
+class Times(NamedTuple):
+    """Percentiles in seconds, and requests a second."""
+
+    p50: float
+    p99: float
+    throughput: float
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,7 +48,7 @@ class Load:
 
 @dataclass(slots=True, frozen=True)
 class Tool:
-    """``measure`` gives p50 and p99 in seconds of the server at an address."""
+    """``measure`` is given the address of a server."""
 
     name: str
     form: Form
@@ -62,7 +69,7 @@ def tool_times(servers: Sequence[Server], store: ModelStore, effort: Effort) -> 
 
 
 def wrk_script(message: Message, body: Path) -> str:
-    """For wrk: send ``message``, whose body is in the file ``body``, and print the times that it keeps, in µs."""
+    """For wrk: send ``message``, whose body is in the file ``body``, and print what it measures, times in µs."""
     headers = [f'wrk.headers["{name}"] = "{value}"' for name, value in message.headers.items()]
     lines = [
         'wrk.method = "POST"',
@@ -70,7 +77,9 @@ def wrk_script(message: Message, body: Path) -> str:
         'wrk.body = file:read("*a")',
         *headers,
         "done = function(summary, latency, requests)",
-        '  io.write(string.format("percentiles %d %d\\n", latency:percentile(50), latency:percentile(99)))',
+        "  local rate = summary.requests / summary.duration * 1e6",
+        "  local p50, p99 = latency:percentile(50), latency:percentile(99)",
+        '  io.write(string.format("measured %d %d %f\\n", p50, p99, rate))',
         "end",
     ]
     return "\n".join(lines) + "\n"
@@ -88,11 +97,18 @@ def _in_turns(tool: Tool, servers: Sequence[Server], load: Load, rounds: int) ->
             server=name,
             form=tool.form.name,
             connections=load.connections,
-            p50=statistics.median(one[0] for one in found),
-            p99=statistics.median(one[1] for one in found),
+            p50=statistics.median(one.p50 for one in found),
+            p99=statistics.median(one.p99 for one in found),
+            throughput=statistics.median(one.throughput for one in found),
+            rate_ratio=_ratio(found, times[DIRECT]) if name != DIRECT else None,
         )
         for name, found in times.items()
     ]
+
+
+def _ratio(times: Sequence[Times], direct: Sequence[Times]) -> float:
+    """How the throughput compares within the same round."""
+    return statistics.median(one.throughput / other.throughput for one, other in zip(times, direct, strict=True))
 
 
 def _wrk(address: str, load: Load) -> Times:
@@ -102,9 +118,9 @@ def _wrk(address: str, load: Load) -> Times:
     script.write_text(wrk_script(load.message, body), encoding="utf-8")
     options = ["-t1", f"-c{load.connections}", f"-d{load.seconds}s", "-s", str(script)]
     printed = _output(["wrk", *options, f"http://{address}{load.message.path}"], load)
-    line = next(line for line in printed.splitlines() if line.startswith("percentiles "))
-    p50, p99 = (int(microseconds) / 1e6 for microseconds in line.split()[1:])
-    return p50, p99
+    line = next(line for line in printed.splitlines() if line.startswith("measured "))
+    p50, p99, rate = (float(number) for number in line.split()[1:])
+    return Times(p50 / 1e6, p99 / 1e6, rate)
 
 
 def _h2load(address: str, load: Load) -> Times:
@@ -117,9 +133,9 @@ def _h2load(address: str, load: Load) -> Times:
     files = [f"--data={body}", f"--log-file={log}"]
     _output(["h2load", *streams, *headers, *files, f"http://{address}{_METHOD}"], load)
     with log.open(newline="") as file:
-        times = np.sort([int(took) / 1e6 for _, _, took in csv.reader(file, delimiter="\t")])
-    p50, p99 = (percentile(times, share) for share in _SHARES)
-    return p50, p99
+        began, took = np.array([(int(row[0]), int(row[2])) for row in csv.reader(file, delimiter="\t")]).T / 1e6
+    p50, p99 = (percentile(np.sort(took), share) for share in _SHARES)
+    return Times(p50, p99, took.size / float((began + took).max() - began.min()))
 
 
 def _output(command: Sequence[str], load: Load) -> str:

@@ -52,6 +52,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 def main() -> None:
     """Entry point of the ``gateway`` command."""
+    _open_standard_streams()
     app()
 
 
@@ -232,6 +233,15 @@ def _load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Gat
         return load_config(path, environment)
     except ConfigError as error:
         _fail(str(error), 2)
+
+
+def _open_standard_streams() -> None:
+    """Open those that were closed: else a socket gets their number, and a client what libraries write to it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 - as long as the process; it gets the lowest number
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _http(settings: GatewayConfig) -> str:

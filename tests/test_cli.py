@@ -1,6 +1,8 @@
 """The ``gateway`` command as a user meets it, without any server running."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +35,14 @@ def test_help_fits_80_columns_and_shows_examples():
 
 def test_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", gateway("--version").stdout)
+
+
+@pytest.mark.parametrize(("closed", "number"), [("0<&-", 0), ("1>&-", 1), ("2>&-", 2)])
+def test_no_socket_gets_the_number_of_a_standard_stream(tmp_path, closed, number):
+    says = f"import os; open({str(tmp_path / 'said')!r}, 'w').write(os.readlink('/proc/self/fd/{number}'))"
+    program = f"from gateway import cli; cli.app = lambda: exec({says!r}); cli.main()"
+    subprocess.run(["/bin/sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, program], check=True)
+    assert (tmp_path / "said").read_text() == "/dev/null"
 
 
 def test_a_good_configuration_is_summed_up(config):

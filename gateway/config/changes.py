@@ -43,10 +43,15 @@ def is_changeable(path: Path) -> bool:
 
 
 def copy_changed(paths: Iterable[Path], source: Mapping[str, Any], target: dict[str, Any]) -> None:
-    """Give the document ``target`` what ``source`` has at ``paths``, and take away what it has not."""
+    """Give the document ``target`` what ``source`` has at ``paths``, and take away what it has not.
+
+    Where ``target`` has not even the section, it gets all of it.
+    """
     for *sections, last in paths:
         here, there = source, target
         for name in sections:
+            if not isinstance(there.get(name), dict):
+                there[name] = {**here[name]}
             here, there = here[name], there[name]
         if last in here:
             there[last] = here[last]

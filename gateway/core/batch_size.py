@@ -1,20 +1,22 @@
-"""How many rows one call should carry: as few as make the backend about as quick, a row, as it can be.
+"""How many rows one call should carry: as many as make each row enough quicker to be worth the waiting.
 
 More rows share the fixed cost of a call (a GPU's launch, a server's parsing), until that cost no longer shows; from
-there on a larger batch only makes everybody wait for the last row. So the time per row is kept for each size, and
-the smallest size wins that is nearly as good as any. A good time, not the mean: what else a server was busy with says
-nothing about the size. And not the best one, which is the better the more calls there were: on a noisy machine the
-size in use would beat every other one that is tried a few times.
+there on a larger batch only makes everybody wait for the last row. So the time per row is kept for each size, and a
+size must be clearly quicker than half of it, the more so the more often it was doubled: else noise decides between
+sizes that are as good, and takes what makes others wait ten times as long. A good time, not the mean: what else a
+server was busy with says nothing about the size. And not the best one, which is the better the more calls there were:
+on a noisy machine the size in use would beat every other one that is tried a few times.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 
-# So much slower a row than the quickest size is as good.
-_NEARLY = 1.05
+# Twice the rows are worth it where a row gets quicker by more than this, as a logarithm.
+_WORTH = 0.06
 # Calls of a size before its time counts, and the latest that do.
 _LEAST_CALLS, _MOST_CALLS = 5, 100
 # The time that counts is better than all but this part: of the least calls it is the best.
@@ -45,8 +47,8 @@ class BatchSize:
         self._allowed, self._refused_until = max(1, rows // 2), now + _MEMORY
 
     def proven(self, now: float) -> int:
-        """Rows of the largest batch of the size that is known to be good enough."""
-        return min((2 << self._good_enough(self._known(now))) - 1, self._most)
+        """Rows of the largest batch of the size that is known to be best."""
+        return min((2 << self._best(self._known(now))) - 1, self._most)
 
     def limit(self, now: float) -> int:
         """Rows that the next batch may have."""
@@ -55,7 +57,7 @@ class BatchSize:
         known = self._known(now)
         if not known:
             return 1
-        size = self._good_enough(known)
+        size = self._best(known)
         self._sizes[size].retry = _FIRST_RETRY
         # A neighbour that was not tried lately may be better: a smaller one first, which costs nobody any time.
         if size and size - 1 not in known:
@@ -69,9 +71,8 @@ class BatchSize:
         return {number: time for number, size in enumerate(self._sizes) if (time := size.time(now)) is not None}
 
     @staticmethod
-    def _good_enough(known: Mapping[int, float]) -> int:
-        quickest = min(known.values(), default=0.0)
-        return next((size for size, time in known.items() if time <= quickest * _NEARLY), 0)
+    def _best(known: Mapping[int, float]) -> int:
+        return min(known, key=lambda size: known[size] * math.exp(_WORTH * size), default=0)
 
 
 class _Size:

@@ -60,10 +60,11 @@ class GRPCServer:
             self._methods |= door.methods()
         self._methods |= self._health.methods() | reflection_methods([*services, HEALTH_SERVICE])
         self._crowd = server.crowd
-        # What may be refused in a crowd. Streams are let in: there are few, and much may be under way on one.
-        self._inferences = {
+        # What may be refused in a crowd, by path. Streams are let in: there are few, and much may be under way on one.
+        paths = [
             f"/{each.path}" for door in doors for each in door.operations if each.inference and each.method == "rpc"
-        }
+        ]
+        self._inferences = {path: path.encode() for path in paths}
         limits = server.limits
         self._shared = Shared(limits, Compressor())
         # A whole message fits, so that no client ever waits for the permission to send the rest of it.
@@ -131,7 +132,7 @@ class GRPCServer:
     def _crowded(self, head: CallHead) -> bool:
         priority = head.metadata.get(HEADER)
         weight = None if priority is None else priority.encode("latin-1")
-        return self._crowd.refuses(self._shared.calls, weight, head.path.encode("latin-1"))
+        return self._crowd.refuses(self._shared.calls, weight, self._inferences[head.path])
 
 
 class _Full(asyncio.Protocol):

@@ -127,6 +127,27 @@ def error_name(code: int) -> str:
     return _ERRORS[code] if code < len(_ERRORS) else f"error {code}"
 
 
+class PrefaceReader:
+    """Takes the octets that a client begins with off what arrives.
+
+    Attributes:
+        missing: what is still to come of them.
+    """
+
+    __slots__ = ("missing",)
+
+    def __init__(self) -> None:
+        self.missing = PREFACE
+
+    def feed(self, data: bytes) -> bytes | None:
+        """What follows them in ``data``; None when it is no client of HTTP/2 that began so."""
+        expected = self.missing[: len(data)]
+        if not data.startswith(expected):
+            return None
+        self.missing = self.missing[len(expected) :]
+        return data[len(expected) :]
+
+
 class FrameReader:
     """Cuts what arrives into frames; ``max_frame`` is the longest payload the peer was told it may send.
 

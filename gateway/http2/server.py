@@ -11,6 +11,7 @@ from gateway.http2.answers import Answers
 from gateway.http2.frames import ProtocolError
 from gateway.http2.head_reader import Head, HeadReader
 from gateway.http2.header_blocks import Field
+from gateway.http2.patience import Patience
 from gateway.http2.server_stream import MAX_FRAME, Bounds, ServerStream
 
 _ENLARGE_AFTER = 2**29
@@ -42,7 +43,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self._open_stream, self._made, self._lost = open_stream, made, lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._preface = http2.PREFACE
+        self._preface = http2.PrefaceReader()
         self._greeted = False
         self._reader = http2.FrameReader(MAX_FRAME)
         self._heads = HeadReader(read)
@@ -51,9 +52,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self._unwinding = 0  # streams that were abandoned and still take time
         self._last_stream = 0
         self._received = 0
-        self._since = self._loop.time()  # when the head began that is incomplete: of the connection, or of a request
-        self._stuck_since = 0.0  # when a frame began that takes several pieces; 0 without one
-        self._incomplete: dict[int, float] = {}  # requests, and when they began; the oldest first
+        self._patience = Patience(bounds.head_seconds, bounds.body_seconds, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self._leaving = False  # no further streams
 
@@ -97,15 +96,17 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        if self._preface:
-            expected = self._preface[: len(data)]
-            if not data.startswith(expected):
-                self._transport.close()
-                return
-            self._preface, data = self._preface[len(expected) :], data[len(expected) :]
+        rest = self._preface.feed(data) if self._preface.missing else data
+        if rest is None:
+            self._transport.close()
+            return
         try:
-            frames = self._reader.feed(data)
-            self._note_progress(bool(frames))
+            frames = self._reader.feed(rest)
+            if frames:
+                self._patience.moved()
+            else:
+                self._patience.stalled(self._loop.time())
+                self._watch()
             for kind, flags, number, payload in frames:
                 if self._heads.unfinished and kind != http2.CONTINUATION:
                     raise ProtocolError("a header block is interrupted")
@@ -114,7 +115,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
                 elif kind == http2.HEADERS and self._greeted:
                     head = self._heads.begin(flags, number, payload)
                     if head is None:
-                        self._since = self._loop.time()
+                        self._patience.head_began(self._loop.time())
                         self._watch()
                     else:
                         self._head(flags, number, head)
@@ -147,7 +148,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
             if self._timer is None:
                 self._watch()
             if not (flags & http2.END_STREAM or stream.endless):
-                self._incomplete[number] = self._loop.time()
+                self._patience.request_began(number, self._loop.time())
         elif not flags & http2.END_STREAM:
             raise ProtocolError("trailers that do not end their stream")
         if flags & http2.END_STREAM:
@@ -156,7 +157,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
     def _complete(self, number: int, stream: ServerStream) -> None:
         if not stream.complete:
             stream.complete = True
-            self._incomplete.pop(number, None)
+            self._patience.request_ended(number)
             stream.end()
 
     def _open(self, number: int, head: Head) -> ServerStream | None:
@@ -238,13 +239,6 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         if number == 0 or number in self._streams:
             self.answers.progress(self.answers.flow.enlarge(number, increment))
 
-    def _note_progress(self, any_frames: bool) -> None:
-        if any_frames:
-            self._stuck_since = 0.0
-        elif not self._stuck_since:
-            self._stuck_since = self._loop.time()
-            self._watch()
-
     def _require_begun(self, number: int) -> None:
         if not number or (number > self._last_stream and not self._leaving):
             raise ProtocolError(f"a frame for the stream {number}, which has not begun")
@@ -257,14 +251,14 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         stream = self._streams.pop(number)
         self.answers.forget(number)
         if not stream.complete:  # and nobody is interested in the rest of the request
-            self._incomplete.pop(number, None)
+            self._patience.request_ended(number)
             self._reset(number, http2.NO_ERROR)
         self._close_if_done()
 
     def _abandon(self, number: int) -> None:
         stream = self._streams.pop(number, None)
         if stream is not None:
-            self._incomplete.pop(number, None)
+            self._patience.request_ended(number)
             self.answers.forget(number)
             self._unwinding += 1
             stream.abandoned()
@@ -277,24 +271,21 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
 
     def _watch(self) -> None:
         if self._timer is None:
-            seconds = min(self.bounds.head_seconds, self.bounds.body_seconds)
-            self._timer = self._loop.call_later(seconds, self._tick)
+            self._timer = self._loop.call_later(self._patience.period, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         now = self._loop.time()
         head_under_way = self._heads.unfinished or not self._greeted
-        late = now - self.bounds.head_seconds
-        if (head_under_way and self._since <= late) or 0.0 < self._stuck_since <= late:
+        if self._patience.is_over(now, head_under_way=head_under_way):
             self._fail(ProtocolError("a head that takes too long", http2.SETTINGS_TIMEOUT))
             return
-        for number in _older(self._incomplete, now - self.bounds.body_seconds):
-            del self._incomplete[number]
+        for number in self._patience.late_requests(now):
             self._streams[number].late()
         for number in self.answers.stuck(now - self.bounds.body_seconds):
             self._reset(number, http2.CANCEL)
             self._abandon(number)
-        if head_under_way or self._streams or self._stuck_since:
+        if head_under_way or self._streams or self._patience.stuck:
             self._watch()
 
     def _close_if_done(self) -> None:
@@ -306,7 +297,3 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self.answers.write((http2.go_away(self._last_stream, error.code, str(error)),))
         self.answers.flush()
         self._transport.close()
-
-
-def _older(since: dict[int, float], limit: float) -> list[int]:
-    return [number for number, began in since.items() if began <= limit]

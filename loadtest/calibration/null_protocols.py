@@ -86,7 +86,7 @@ class NullGrpc(asyncio.Protocol):
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._reader = http2.FrameReader(http2.LEAST_MAX_FRAME)
-        self._preface = http2.PREFACE
+        self._preface = http2.PrefaceReader()
         self._received = 0
         self._transport: asyncio.Transport
 
@@ -95,14 +95,12 @@ class NullGrpc(asyncio.Protocol):
         self._transport.write(self._settings)
 
     def data_received(self, data: bytes) -> None:
-        if self._preface:
-            expected = self._preface[: len(data)]
-            if not data.startswith(expected):
-                self._transport.abort()
-                return
-            self._preface, data = self._preface[len(expected) :], data[len(expected) :]
+        rest = self._preface.feed(data)
+        if rest is None:
+            self._transport.abort()
+            return
         try:
-            for frame in self._reader.feed(data):
+            for frame in self._reader.feed(rest):
                 self._take(*frame)
         except http2.ProtocolError:
             self._transport.abort()

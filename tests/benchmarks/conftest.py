@@ -63,7 +63,16 @@ def make_result():
                     cell("Envoy", problem="no good answer any more: 12 × timeout"),
                 ),
                 "tools": (
-                    ToolTimes(tool="h2load", server="gateway", form="gRPC", connections=64, p50=0.1234, p99=1.2345),
+                    ToolTimes(
+                        tool="h2load",
+                        server="gateway",
+                        form="gRPC",
+                        connections=64,
+                        p50=0.1234,
+                        p99=1.2345,
+                        throughput=5678.9,
+                        rate_ratio=1.234,
+                    ),
                 ),
                 "parts": (
                     Part(form="HTTP", part="gateway.codecs", cpu=30e-6),

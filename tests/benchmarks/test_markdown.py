@@ -12,7 +12,7 @@ def test_every_row_has_as_many_cells_as_its_head(make_result):
 
 def test_service_times_stand_beside_ours(make_result, make_cell):
     grpc = make_cell(form="gRPC")
-    assert "| h2load, gRPC | gateway | 64 | 123 | 1,234 | 12.3 |" in markdown(make_result(cells=(grpc,)))
+    assert "| h2load, gRPC | gateway | 64 | 123 | 1,234 | 5,679 | 1.23 | 12.3 |" in markdown(make_result(cells=(grpc,)))
 
 
 def test_marks_in_what_a_server_said_do_not_break_the_page(make_result):

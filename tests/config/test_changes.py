@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config.changes import CHANGEABLE, differences, is_changeable
+from gateway.config.changes import CHANGEABLE, copy_changed, differences, is_changeable
 from gateway.config.settings import GatewayConfig
 
 OIP = {"kind": "oip", "url": "http://127.0.0.1:9000"}
@@ -68,3 +68,19 @@ def test_every_key_of_the_table_is_a_setting():
             assert rest[1] in type(config().backends["o"]).model_fields
         elif rest:
             assert rest[0] in type(getattr(config(), section)).model_fields
+
+
+@pytest.mark.parametrize(
+    ("target", "becomes"),
+    [
+        ({"a": {"b": {"c": 1, "d": 1}}, "e": 1}, {"a": {"b": {"c": 2, "d": 1}}}),
+        ({"a": {"b": {"c": 1, "d": 1}}}, {"a": {"b": {"c": 2, "d": 1}}}),
+        ({"a": {"b": None, "f": 1}}, {"a": {"b": {"c": 2, "d": 2}, "f": 1}}),
+        ({}, {"a": {"b": {"c": 2, "d": 2}, "f": 2}}),
+    ],
+)
+def test_what_has_changed_is_copied_and_a_section_that_is_not_there_as_a_whole(target, becomes):
+    source = {"a": {"b": {"c": 2, "d": 2}, "f": 2}}
+    copy_changed([("a", "b", "c"), ("e",)], source, target)
+    assert target == becomes
+    assert source == {"a": {"b": {"c": 2, "d": 2}, "f": 2}}

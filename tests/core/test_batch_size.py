@@ -18,11 +18,11 @@ class Server:
         self.now = 0.0
         self.largest = 0
 
-    def run(self, seconds, noise=lambda: 0.0):
+    def run(self, seconds, noise=lambda: 0.0, factor=lambda: 1.0):
         end = self.now + seconds
         while self.now < end:
             rows = self.size.limit(self.now)
-            took = self.fixed + self.each * rows + noise()
+            took = (self.fixed + self.each * rows) * factor() + noise()
             self.now += took
             self.size.answered(rows, took, self.now)
             self.largest = max(self.largest, rows)
@@ -75,6 +75,18 @@ def test_noise_does_not_keep_batches_small(seed):
     server.run(5, noise=noisy)
     rows = [server.run(0.5, noise=noisy) for _ in range(40)]
     assert sum(limit >= 31 for limit in rows) >= 36
+
+
+def test_noise_does_not_make_batches_large_that_gain_next_to_nothing():
+    rows = []
+    for seed in range(12):
+        chance = random.Random(seed)
+        server = Server(fixed=0.0027, each=0.0085)  # a small transformer on a CPU
+        noisy = lambda chance=chance: math.exp(abs(chance.gauss(0, 0.3)))  # noqa: E731
+        server.run(20, factor=noisy)
+        rows += [server.run(0.5, factor=noisy) for _ in range(200)]
+    assert sum(limit <= 7 for limit in rows) > 0.7 * len(rows)
+    assert sum(limit >= 31 for limit in rows) < 0.1 * len(rows)
 
 
 def tries_of_the_larger(size, began, seconds, larger):

@@ -134,4 +134,5 @@ async def test_the_ports_ask_about_what_is_marked(tmp_path):
         assert judge.concerns(b"POST", b"/v1/models/m/labels/stable:regress")
         assert not judge.concerns(b"POST", b"/v2/models/m/infer")
         port = grpc_server.GRPCServer(app._server, ["tfserving", "torchserve"])
-        assert port._inferences == {f"/{path}" for name, kind, path in OVER_GRPC if name != "oip" and kind == "rpc"}
+        paths = [f"/{path}" for name, kind, path in OVER_GRPC if name != "oip" and kind == "rpc"]
+        assert port._inferences == {path: path.encode() for path in paths}

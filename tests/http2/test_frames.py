@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -138,6 +139,21 @@ def test_padding_and_priority_are_cut_off(payload: bytes, padding: int, priority
 def test_more_padding_than_payload_is_refused(kind: int, flags: int, payload: bytes) -> None:
     with pytest.raises(ProtocolError, match="octets of padding"):
         http2.content(kind, flags, payload)
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, 70)))
+def test_what_follows_the_preface_is_the_same_however_it_is_cut(rest: bytes, cuts: list[int]) -> None:
+    sent = http2.PREFACE + rest
+    reader, ends = http2.PrefaceReader(), sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    assert b"".join(reader.feed(sent[start:end]) or b"" for start, end in itertools.pairwise(ends)) == rest
+    assert not reader.missing
+
+
+@pytest.mark.parametrize("length", range(1, len(http2.PREFACE)))
+def test_another_preface_is_none_at_its_first_octet_that_differs(length: int) -> None:
+    reader = http2.PrefaceReader()
+    assert reader.feed(http2.PREFACE[: length - 1]) == b""
+    assert reader.feed(b"x" + http2.PREFACE[length:]) is None
 
 
 @given(st.dictionaries(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)))

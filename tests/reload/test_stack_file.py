@@ -8,6 +8,7 @@ from support.logged import logged
 from support.looped import looped
 
 from gateway.config.file import ConfigError, dump_config
+from gateway.config.retries import HedgingConfig
 from gateway.config.settings import GatewayConfig
 from gateway.core.errors import Conflict
 from gateway.reload.file import ConfigFile
@@ -76,6 +77,15 @@ def test_a_change_made_to_the_gateways_own_file_is_kept(container):
     container.write(cache={})
     container.write_own({**container.resolved, "default_timeout": 7.0})
     assert (container.loaded()["default_timeout"], container.loaded()["cache"]["ttl"]) == (7.0, None)
+
+
+def test_a_section_that_the_gateways_own_file_has_not_comes_whole_when_the_stacks_changes(tmp_path):
+    (tmp_path / "stack.yaml").write_text(yaml.safe_dump({**DOCUMENT, "hedging": {"percentile": 0.9, "budget": 0.1}}))
+    (tmp_path / "gateway.yaml").write_text(yaml.safe_dump({**DOCUMENT, "hedging": None}))
+    file = StackFile(tmp_path / "gateway.yaml", {}, tmp_path / "stack.yaml")
+    assert file.load().hedging is None
+    (tmp_path / "stack.yaml").write_text(yaml.safe_dump({**DOCUMENT, "hedging": {"percentile": 0.8, "budget": 0.1}}))
+    assert file.load().hedging == HedgingConfig(percentile=0.8, budget=0.1)
 
 
 def test_a_variable_holds_until_its_key_changes_in_the_stack(container):
