@@ -18,6 +18,7 @@ from gateway.core.criticality import Criticality
 from gateway.core.errors import GatewayError, Overloaded, QueueTimeout
 from gateway.core.fair_queue import FairQueue, Turn
 from gateway.core.messages import RequestContext
+from gateway.core.place_times import PlaceTimes
 from gateway.core.tracing import child_span
 
 # Who is refused before it waits has so many times as many before it as have their turn in the time that it may wait.
@@ -25,7 +26,6 @@ _IN_VAIN = 1.5
 # While there is a standing queue, a request waits at most for so much of a usual answer's time, and at least so long.
 _SHARE_OF_ANSWER = 0.5
 _SHORTEST_WAIT = 0.005
-_NEWEST = 0.05  # weight of the latest answer in what is usual
 
 _EXPLANATIONS = {
     "full": "as many requests wait as may",
@@ -65,9 +65,9 @@ class GateRecorder(Protocol):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Turn(Turn):
-    """A request that waits for its ``admission``."""
+    """A request that waits for its ``admission``, which is when it has its place."""
 
-    admission: asyncio.Future[None]
+    admission: asyncio.Future[float]
 
 
 class Gate:
@@ -90,7 +90,7 @@ class Gate:
         "_name",
         "_queue",
         "_recorder",
-        "_usual",
+        "_times",
         "in_flight",
     )
 
@@ -111,15 +111,19 @@ class Gate:
         self._appetite = appetite
         self._limit = ConcurrencyLimit(limits.least, limits.most, self._wanted)
         self._queue: FairQueue[_Turn] = FairQueue(self._weight)
-        self._usual = 0.0  # seconds that an answer takes
+        self._times = PlaceTimes()
         # For each criticality: when nobody as critical waited, the last time that one began to wait.
         self._free_at = [0.0 for _ in Criticality]
         self.in_flight = 0
 
     @property
     def limit(self) -> int:
-        """Requests that may be under way now."""
-        return self._limit.limit
+        """Requests that may be under way now: what the backends can use, and what waits for this process meanwhile.
+
+        With how many of those its event loop can do is not the gate's business; see ``Crowding``.
+        """
+        limit = self._limit.limit
+        return max(limit, min(self._times.enough(limit), self._limits.most))
 
     @property
     def waiting(self) -> int:
@@ -129,7 +133,7 @@ class Gate:
     @property
     def patience(self) -> float:
         """How long one may wait in a queue that does not pass, in seconds."""
-        return min(self._limits.wait, max(_SHORTEST_WAIT, self._usual * _SHARE_OF_ANSWER))
+        return min(self._limits.wait, max(_SHORTEST_WAIT, self._times.usual * _SHARE_OF_ANSWER))
 
     def adopt(self, limits: GateLimits, clients: Clients, appetite: Callable[[], int]) -> None:
         """Obey other settings from now on; who is in stays, and who waits goes on to wait or is let in."""
@@ -149,9 +153,9 @@ class Gate:
         return True
 
     def answered(self, seconds: float, now: float) -> None:
-        """One that was let in leaves with a good answer, after so many seconds, at ``now`` on the gate's clock."""
-        self._usual += _NEWEST * (seconds - self._usual) if self._usual else seconds
-        crowded = self.in_flight >= self._limit.limit or bool(self._queue)
+        """One that had its place for so many seconds leaves with a good answer, at ``now`` on the gate's clock."""
+        self._times.answered(seconds)
+        crowded = self.in_flight >= self.limit or bool(self._queue)
         self._limit.answered(seconds, now, crowded=crowded)
         self.leave()
 
@@ -161,7 +165,7 @@ class Gate:
         With a limit far too high nobody would get an answer, and nothing be learned. ``seconds`` is how long it was
         in; who had less time than an answer usually takes says nothing.
         """
-        if seconds >= self._usual and 2 * self.in_flight > self._limit.limit:
+        if seconds >= self._times.usual and 2 * self.in_flight > self.limit:
             self._limit.exceeded()
         self.leave()
 
@@ -173,14 +177,14 @@ class Gate:
 
     def _fill(self) -> None:
         """Give the free places to those that may have them."""
-        while self._queue and self.in_flight < self._limit.limit:
+        while self._queue and self.in_flight < self.limit:
             sheddable_too = self.in_flight < self._share(Criticality.SHEDDABLE)
             turn = self._queue.take(Criticality.SHEDDABLE if sheddable_too else Criticality.DEFAULT)
             if turn is None:
                 return
             if not turn.admission.done():  # it may have been cancelled in this very step
                 self.in_flight += 1
-                turn.admission.set_result(None)
+                turn.admission.set_result(self._clock())
 
     def _wanted(self) -> int:
         return self._appetite()
@@ -189,7 +193,7 @@ class Gate:
         return self._clients.weight(client)
 
     def _share(self, criticality: Criticality) -> int:
-        limit = self._limit.limit
+        limit = self.limit
         return max(1, int(limit * self._limits.sheddable)) if criticality is Criticality.SHEDDABLE else limit
 
     def hopeless(self, context: RequestContext, criticality: Criticality) -> bool:
@@ -203,7 +207,7 @@ class Gate:
         now = self._clock()
         if not self._stands(criticality, now) or not self._queue.ahead_of(criticality):
             return False
-        turns = max(1.0, _IN_VAIN * self._limit.limit * self.patience / self._usual) if self._usual else math.inf
+        turns = max(1.0, _IN_VAIN * self.limit * self.patience / self._times.usual) if self._times.usual else math.inf
         newcomer = Turn(client=self._clients.name(context), criticality=criticality, level=context.level)
         return self._queue.turns_before(newcomer, turns) >= turns
 
@@ -211,8 +215,10 @@ class Gate:
         """What a request gets that would wait in vain, counted as one that did."""
         return self._refusal("wait", criticality)
 
-    async def wait(self, context: RequestContext, criticality: Criticality) -> None:
-        """Return when a request is let in that could not enter at once.
+    async def wait(self, context: RequestContext, criticality: Criticality) -> float:
+        """Return when a request is let in that could not enter at once; tells since when, by the gate's clock.
+
+        That is earlier than now: a busy event loop takes its time to go on with it, and its place is taken meanwhile.
 
         Raises:
             Overloaded: it is not; says why, and when it may be.
@@ -235,7 +241,7 @@ class Gate:
         timer = loop.call_later(allowed, self._expire, turn, reason)
         try:
             with child_span(context, "admission"):
-                await turn.admission
+                admitted = await turn.admission
         except asyncio.CancelledError:
             self._abandon(turn)
             raise
@@ -243,7 +249,9 @@ class Gate:
             timer.cancel()
             waited = self._clock() - since
             context.admission_seconds += waited
+        self._times.went_on(self._clock() - admitted)
         self._recorder.waited(waited)
+        return admitted
 
     def _allowed(self, turn: _Turn, context: RequestContext, now: float) -> tuple[float, str]:
         """How long it may wait, in seconds, and what it is that ends its waiting then.
@@ -254,7 +262,7 @@ class Gate:
         wait = self._limits.wait
         if self._stands(turn.criticality, now):
             wait = self.patience
-        ends = [(wait, "wait"), (context.time_left() - self._usual, "deadline")]
+        ends = [(wait, "wait"), (context.time_left() - self._times.usual, "deadline")]
         if context.queue_timeout is not None:
             ends.append((context.queue_timeout, "queue_timeout"))
         return min(ends)
@@ -284,7 +292,7 @@ class Gate:
         if reason == "queue_timeout":
             return QueueTimeout(f"model {self._name!r}: the request's timeout expired in the queue")
         # By then everybody who waits now is served or refused.
-        soon = max(self._limits.wait, self._usual * (len(self._queue) + 1) / self._limit.limit)
+        soon = max(self._limits.wait, self._times.usual * (len(self._queue) + 1) / self.limit)
         return Overloaded(f"model {self._name!r} is overloaded: {_EXPLANATIONS[reason]}", soon)
 
     def _abandon(self, turn: _Turn) -> None:

@@ -27,9 +27,7 @@ class Admission(Filter):
     async def __call__(self, request: InferRequest, /) -> InferResponse:
         context, gate = request.context, self._gate
         criticality = criticality_of(context)
-        if not gate.enter(criticality):
-            await gate.wait(context, criticality)
-        started = self._clock()
+        started = self._clock() if gate.enter(criticality) else await gate.wait(context, criticality)
         try:
             response = await self.inner(request)
         except asyncio.CancelledError:

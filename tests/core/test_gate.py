@@ -216,6 +216,47 @@ async def test_who_has_left_in_the_moment_of_its_turn_gets_none():
 
 
 @scene
+async def test_a_place_is_taken_from_when_it_is_given_and_not_from_when_the_loop_goes_on():
+    it = Scene(1)
+    it.ask("first"), it.ask("second")
+    await settled()
+    it.gate.leave()
+    it.late += 0.02
+    await settled()
+    assert (it.began["second"], it.clock()) == (pytest.approx(0.0), pytest.approx(0.02))
+    it.gate.in_flight += 1  # for the one that has left twice
+    await it.all_out()
+
+
+async def let_one_in_for_another(it, late):
+    """One that waits gets the place of one that leaves, and the event loop goes on with it so many seconds later."""
+    while it.gate.enter(DEFAULT):
+        pass
+    task = it.ask("next")
+    await settled()
+    it.gate.leave()
+    it.late += late
+    await settled()
+    task.cancel()
+    await settled()
+
+
+@pytest.mark.parametrize(("most", "places"), [(1000, 80), (40, 40), (16, 16)])
+@scene
+async def test_what_waits_for_the_event_loop_takes_no_place_from_the_backends(most, places):
+    it = Scene(4, most=most)
+    it.gate.enter(DEFAULT)
+    it.gate.answered(0.1, it.clock())
+    assert it.gate.limit == 16
+    for _ in range(200):
+        await let_one_in_for_another(it, late=0.02)  # four times in a tenth of a second
+    assert it.gate.limit == pytest.approx(places, abs=1)
+    for _ in range(400):
+        await let_one_in_for_another(it, late=0.0)
+    assert it.gate.limit == 16
+
+
+@scene
 async def test_when_nothing_is_answered_in_time_fewer_are_let_in():
     it = Scene(4, most=1000)
     for _ in range(400):

@@ -1,6 +1,7 @@
 """A gate in virtual time, and requests that stay inside until they are told to leave."""
 
 import asyncio
+import functools
 
 from gateway.core.clients import Clients
 from gateway.core.criticality import Criticality
@@ -21,14 +22,22 @@ class Recorder:
 
 
 class Scene:
-    """A gate of a fixed limit, and requests that are held inside until they are told to leave."""
+    """A gate of a fixed limit, and requests that are held inside until they are told to leave.
+
+    Attributes:
+        late: seconds that the event loop was busy, which the clock of the gate has and virtual time has not.
+    """
 
     def __init__(self, limit=2, *, queue=10, wait=0.1, sheddable=0.5, most=None, weights=None):
         self.recorder = Recorder()
         self.limits = GateLimits(least=limit, most=most or limit, queue=queue, wait=wait, sheddable=sheddable)
         clients = Clients("x-gateway-client", weights or {})
-        self.gate = Gate("m", self.limits, clients, self.recorder, lambda: 0, asyncio.get_running_loop().time)
-        self.inside, self.order = {}, []
+        self.gate = Gate("m", self.limits, clients, self.recorder, lambda: 0, self.clock)
+        self.inside, self.order, self.began = {}, [], {}
+        self.late = 0.0
+
+    def clock(self):
+        return asyncio.get_running_loop().time() + self.late
 
     def ask(self, name, criticality=Criticality.DEFAULT, client="", **context):
         """A task that ends when its request has left, or is refused."""
@@ -36,11 +45,10 @@ class Scene:
         return asyncio.create_task(self._ask(name, RequestContext("t", headers=headers, **context), criticality))
 
     async def _ask(self, name, context, criticality):
-        loop, gate = asyncio.get_running_loop(), self.gate
-        if not gate.enter(criticality):
-            await gate.wait(context, criticality)
+        gate = self.gate
+        began = self.clock() if gate.enter(criticality) else await gate.wait(context, criticality)
         self.order.append(name)
-        began, ended = loop.time(), self.inside.setdefault(name, asyncio.Event())
+        self.began[name], ended = began, self.inside.setdefault(name, asyncio.Event())
         try:
             await ended.wait()
         except asyncio.CancelledError:
@@ -48,7 +56,7 @@ class Scene:
             raise
         finally:
             del self.inside[name]
-        gate.answered(loop.time() - began, loop.time())
+        gate.answered(self.clock() - began, self.clock())
         return context
 
     async def let_out(self, name):
@@ -70,8 +78,8 @@ async def settled():
 def scene(test):
     """Run a test, a coroutine, in virtual time."""
 
+    @functools.wraps(test)
     def run(*args, **kwargs):
         run_virtual(test(*args, **kwargs))
 
-    run.__name__ = test.__name__
     return run
