@@ -283,7 +283,8 @@ class App:
 
 def _settle_garbage_collector() -> None:
     # What the start has made stays for ever: frameworks leave hundreds of thousands of objects that every full
-    # collection would walk while requests wait. What a request makes has no cycles and is freed by its last reference.
+    # collection would walk while requests wait. What a request makes has no cycles and is freed by its last reference
+    # (tests/test_garbage.py), so that the collector hardly ever comes.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -249,6 +249,7 @@ class Gate:
             timer.cancel()
             waited = self._clock() - since
             context.admission_seconds += waited
+            del turn  # a refusal is in its admission, and this frame in the refusal's traceback
         self._times.went_on(self._clock() - admitted)
         self._recorder.waited(waited)
         return admitted

@@ -76,11 +76,14 @@ class Retry(Filter):
                 break
             except _RETRYABLE as error:
                 self._recorder.retried(failure.reason)
-                failure = error
+                failure = error.with_traceback(None)
             else:
                 self._recorder.retried(failure.reason)
                 return response
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
 
 
 def _may_go_again(request: InferRequest, failure: GatewayError) -> bool:

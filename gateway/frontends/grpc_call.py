@@ -10,7 +10,7 @@ from functools import partial
 
 import grpc
 
-from gateway.core.errors import InvalidRequest, PayloadTooLarge
+from gateway.core.errors import InvalidRequest, PayloadTooLarge, forget_frames
 from gateway.core.limits import Limits
 from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import Compressor
@@ -97,6 +97,7 @@ class Call(ServerStream):
             self._fail(grpc.StatusCode.CANCELLED, "cancelled")  # by something within
         except Exception as error:
             self._fail(*status_of(error))
+            forget_frames(error)
 
     async def _run(self) -> None:
         """Answer the call."""

@@ -88,7 +88,8 @@ class HTTPApp:
         except asyncio.CancelledError as error:
             if not exchange.client.gone:
                 raise
-            exchange.error, reply = error, _UNREAD
+            exchange.fail(error)
+            reply = _UNREAD
         if len(reply.body) >= MIN_ANSWER:
             reply = await self._compressed(reply, headers.get(b"accept-encoding"))
         if exchange.context is not None and exchange.context.span is not None:
@@ -129,7 +130,7 @@ class HTTPApp:
         except GatewayError as error:
             if exchange.context is None or not exchange.context.served_by:
                 self._server.rejected(error, exchange.context or RequestContext("http"))
-            exchange.error = error
+            exchange.fail(error)
             reply = route.door.refuse(error)
             if isinstance(error, UnsupportedCoding):
                 reply = replace(reply, headers=[*reply.headers, (b"accept-encoding", OFFERED)])
@@ -138,7 +139,8 @@ class HTTPApp:
             raise
         except Exception:
             _log.exception("request failed unexpectedly", operation=route.operation.path)
-            exchange.error = internal = GatewayError("internal error")
+            internal = GatewayError("internal error")
+            exchange.fail(internal)
             return route.door.refuse(internal)
 
     def _tail(self, exchange: Exchange) -> Headers:

@@ -5,6 +5,8 @@ For each of those uvicorn copies twice, wakes the application, and stops and sta
 
 from __future__ import annotations
 
+import weakref
+
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.core.errors import PayloadTooLarge
@@ -18,7 +20,7 @@ class BodyRest:
     __slots__ = ("_cycle", "_left", "_most", "_pieces")
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = weakref.proxy(cycle)  # which holds the scope, and so this
         self._pieces: list[bytes] | None = None  # while somebody waits for them
         self._most = self._left = 0  # pieces, bytes
 

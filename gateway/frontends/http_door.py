@@ -70,6 +70,11 @@ class Exchange:
     error: BaseException | None = None
     client: Client = field(default_factory=Client)
 
+    def fail(self, error: BaseException) -> None:
+        """Keep why there is no answer."""
+        errors.forget_frames(error)  # this is in one of them
+        self.error = error
+
 
 @dataclass(slots=True, frozen=True)
 class Reply:

@@ -13,7 +13,7 @@ from gateway.codecs import oip_grpc as codec
 from gateway.codecs.oip_grpc_head import model_and_version
 from gateway.codecs.oip_outputs import OutputWishes
 from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory
-from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable, forget_frames
 from gateway.core.messages import InferResponse, RequestContext
 from gateway.frontends.authorization import Caller
 from gateway.frontends.grpc_call import Call
@@ -90,6 +90,7 @@ class OIPGRPCDoor(GRPCDoor):
             except GatewayError as error:
                 if ends_with_error:
                     raise
+                forget_frames(error)
                 return codec.encode_stream_error(error.message, data)
             except Exception as error:
                 _log.error("request failed unexpectedly", protocol="grpc", exc_info=error)
