@@ -2,8 +2,8 @@
 
 A loop that has too much to do makes everything wait: what has arrived is read one round later, decoded in the next one,
 and its answer is read and written in further ones. A round that is long once is a burst, or somebody's large document.
-Rounds that are all long for a while are a queue that stands and serves nobody (CoDel's rule, with rounds for packets):
-fewer requests give the same throughput then, and shorter rounds.
+Rounds that are long for a while, without a pause, are a queue that stands and serves nobody (CoDel's rule, with rounds
+for packets): fewer requests give the same throughput then, and shorter rounds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 
 # So many requests at once are always let in: as many clients, each of whom waits for its answer, are no overload.
 LEAST = 64
-# What every round of an interval has to last for a queue that stands, in seconds.
-TARGET = 0.01
+# What the rounds of an interval but its longest have to last on average for a queue that stands, in seconds.
+TARGET = 0.005
 # How long an interval is at least, in seconds and in rounds: a burst that is worked off makes several long ones.
 INTERVAL = 0.1
 _ROUNDS = 3
@@ -37,10 +37,12 @@ class Crowding:
         limit: requests under way, over which none is let in; never under ``LEAST``.
     """
 
-    __slots__ = ("_admitted", "_end", "_heard", "_most", "_quickest", "_refused", "_rounds", "limit")
+    __slots__ = ("_admitted", "_busy", "_end", "_heard", "_longest", "_most", "_paused", "_refused", "_rounds", "limit")
 
     _end: float
-    _quickest: float
+    _busy: float
+    _longest: float
+    _paused: bool
     _rounds: int
     _admitted: int
     _refused: int
@@ -66,14 +68,14 @@ class Crowding:
         self._heard = now
         self._end = min(self._end, now - seconds + INTERVAL)
         self._rounds += 1
-        self._quickest = min(self._quickest, seconds)
+        self._busy += seconds
+        self._longest = max(self._longest, seconds)
         self._judge(now)
 
     def idled(self, now: float) -> None:
         """There is nothing to do, so no queue stands."""
         self._end = min(self._end, now + INTERVAL)
-        self._quickest = 0.0
-        self._rounds = _ROUNDS
+        self._paused = True
         self._judge(now)
 
     def limit_at(self, now: float) -> float:
@@ -81,9 +83,9 @@ class Crowding:
         return math.inf if now - self._heard > _SILENCE else self.limit
 
     def _judge(self, now: float) -> None:
-        if now < self._end or self._rounds < _ROUNDS:
+        if now < self._end or (self._rounds < _ROUNDS and not self._paused):
             return
-        if self._quickest > TARGET and self._most > self.limit * GREATEST_SHARE:
+        if self._round > TARGET and self._most > self.limit * GREATEST_SHARE:
             pass  # those from before a cut have to end before it can show what it is worth
         elif self._standing > TARGET:
             cut = max(_SHARPEST, TARGET / self._standing)
@@ -94,13 +96,19 @@ class Crowding:
         self._begin()
 
     @property
+    def _round(self) -> float:
+        """What a round took in this interval, in seconds; nothing where the loop had nothing to do in between."""
+        return 0.0 if self._paused else (self._busy - self._longest) / (self._rounds - 1)
+
+    @property
     def _standing(self) -> float:
-        """The least that a round took in this interval, without the part of refusals, in seconds."""
+        """What a round took without the part of refusals, in seconds."""
         if not self._admitted:
             return 0.0
-        return self._quickest * self._admitted / (self._admitted + self._refused * _COST_OF_REFUSAL)
+        return self._round * self._admitted / (self._admitted + self._refused * _COST_OF_REFUSAL)
 
     def _begin(self) -> None:
         self._end = math.inf  # an interval begins with a round: after a silence, the last one is long over
-        self._quickest = math.inf
+        self._busy = self._longest = 0.0
+        self._paused = False
         self._rounds = self._admitted = self._refused = self._most = 0

@@ -6,8 +6,6 @@ backends have but a part of those that are under way.
 
 from __future__ import annotations
 
-from gateway.core.crowding import LEAST
-
 _NEWEST = 0.05  # weight of the latest one in what is usual
 # How often a request waits for the loop: to go on when it is let in, to join a batch, for its answer to be read, and to
 # go on with that.
@@ -39,8 +37,8 @@ class PlaceTimes:
     def enough(self, limit: int) -> int:
         """How many have to be under way for ``limit`` of them to be with the backends.
 
-        No more than are no crowd yet: further ones make the loop slower, and what it makes slow would ask for more.
+        Each of them makes the loop slower, and what it makes slow asks for more: that ``Crowding`` ends.
         """
-        if not self.usual or limit >= LEAST:
+        if not self.usual:
             return limit
-        return min(int(limit / (1 - min(_TURNS * self._turn / self.usual, _GREATEST_SHARE))), LEAST)
+        return int(limit / (1 - min(_TURNS * self._turn / self.usual, _GREATEST_SHARE)))

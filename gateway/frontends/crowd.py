@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from gateway.core.criticality import Criticality
-from gateway.core.crowding import GREATEST_SHARE, TARGET, Crowding
+from gateway.core.crowding import GREATEST_SHARE, Crowding
 
 # What is critical has room when nobody else has, and what is sheddable has none first. Others have all of the limit.
 _SHARES = {
@@ -41,7 +41,7 @@ class Crowd:
         self._log = log
         self._clock = clock
         self._rule = Crowding()
-        self._long_round: list[Callable[[], object]] = []
+        self._busy_round: list[Callable[[], object]] = []
         self._watching = self._arrived = False
         self._since = 0.0
 
@@ -66,9 +66,9 @@ class Crowd:
         self._log(address, self._rule.limit)
         return True
 
-    def on_long_round(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` after each round that takes longer than it should."""
-        self._long_round.append(callback)
+    def on_busy_round(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` after each round in which requests have come, while it is on."""
+        self._busy_round.append(callback)
 
     def _begin(self) -> None:
         self._since, self._arrived = self._clock(), False
@@ -78,9 +78,8 @@ class Crowd:
     def _round_ended(self) -> None:
         now = self._clock()
         self._rule.round_ended(now - self._since, now)
-        if now - self._since > TARGET:
-            for callback in self._long_round:
-                callback()
+        for callback in self._busy_round:
+            callback()
         if self._arrived:
             self._begin()
         else:

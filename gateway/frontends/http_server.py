@@ -20,7 +20,7 @@ _KEEP_ALIVE = 120.0
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
-# Connections accepted after a long round of the event loop, which would accept one itself: with 50 rounds a second,
+# Connections accepted after a busy round of the event loop, which would accept one itself: with 50 rounds a second,
 # a few hundred new clients would wait for seconds, and be as many timeouts.
 _ACCEPTED_AT_ONCE = 100
 
@@ -68,7 +68,7 @@ class HTTPServer:
         self._task: asyncio.Task[None] | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         if crowd is not None:
-            crowd.rule.on_long_round(self._accept_more)
+            crowd.rule.on_busy_round(self._accept_more)
 
     def bind(self, host: str, port: int) -> int:
         """Take the port; returns the real one when ``port`` is 0.

@@ -98,6 +98,14 @@ def test_one_long_round_is_no_crowd():
     assert loop.crowding.limit > 10_000
 
 
+def test_a_pause_ends_what_stands():
+    crowding = crowded(400, 2 * TARGET, 8)
+    crowding.idled(0.08)
+    for step in range(9, 12):
+        crowding.round_ended(2 * TARGET, step * 2 * TARGET)
+    assert crowding.limit == float("inf")
+
+
 def test_a_slow_machine_refuses_nobody_at_light_load():
     loop = Loop(cost=0.05)
     assert loop.run(10, 30.0)[1] == 0
@@ -107,7 +115,7 @@ def test_many_that_wait_for_a_backend_are_no_crowd():
     crowding = Crowding()
     for step in range(1, 2000):
         assert crowding.admits(5000)
-        crowding.round_ended(TARGET, step * TARGET)
+        crowding.round_ended(0.99 * TARGET, step * TARGET)
     assert crowding.admits(5000)
 
 
@@ -125,18 +133,18 @@ def test_a_crowd_of_clients_that_ask_again_at_once_does_not_take_all_places():
     assert crowding.limit == pytest.approx(TARGET / cost, rel=0.3)
 
 
-def crowded(in_flight=400, seconds=10 * TARGET):
+def crowded(in_flight=400, seconds=0.1, rounds=3):
     """A rule for which ``in_flight`` requests make rounds of ``seconds``."""
     crowding = Crowding()
-    for step in range(1, 4):
+    for step in range(1, rounds + 1):
         crowding.admits(in_flight)
         crowding.round_ended(seconds, step * seconds)
     return crowding
 
 
 def test_the_limit_follows_the_length_of_rounds():
-    assert crowded(400, 2 * TARGET).limit == float("inf")  # not for an interval yet
-    assert crowded(400, 4 * TARGET).limit == pytest.approx(100)
+    assert crowded(400, 2 * TARGET, 9).limit == float("inf")  # not for an interval yet
+    assert crowded(400, 2 * TARGET, 11).limit == pytest.approx(200)
     assert crowded(1000, 10 * TARGET).limit == pytest.approx(250)  # no more than that at once
     assert crowded(100).limit == LEAST
     assert crowded(100).admits(LEAST - 1, 0.5)

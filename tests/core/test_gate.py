@@ -241,7 +241,7 @@ async def let_one_in_for_another(it, late):
     await settled()
 
 
-@pytest.mark.parametrize(("most", "places"), [(1000, 64), (40, 40), (16, 16)])
+@pytest.mark.parametrize(("most", "places"), [(1000, 80), (40, 40), (16, 16)])
 @scene
 async def test_what_waits_for_the_event_loop_takes_no_place_from_the_backends(most, places):
     it = Scene(4, most=most)
@@ -249,7 +249,7 @@ async def test_what_waits_for_the_event_loop_takes_no_place_from_the_backends(mo
     it.gate.answered(0.1, it.clock())
     assert it.gate.limit == 16
     for _ in range(200):
-        await let_one_in_for_another(it, late=0.02)  # four times in a tenth of a second: 80 would be enough
+        await let_one_in_for_another(it, late=0.02)  # four times in a tenth of a second
     assert it.gate.limit == pytest.approx(places, abs=1)
     for _ in range(400):
         await let_one_in_for_another(it, late=0.0)

@@ -35,4 +35,3 @@ def test_there_is_a_bound_whatever_is_measured(times):
     for _ in range(500):
         times.went_on(1.0)
     assert times.enough(3) == pytest.approx(60, abs=1)
-    assert (times.enough(4), times.enough(63), times.enough(65)) == (64, 64, 65)
