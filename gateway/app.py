@@ -6,7 +6,6 @@ The only module that knows all others.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +48,7 @@ from gateway.reload.file import ConfigFile
 from gateway.reload.live import LiveConfig
 from gateway.reload.triggers import Triggers
 from gateway.repository import FixedRepository, ModelRepository
+from gateway.repository.memory import settle_memory
 from gateway.routing import model_routing
 from gateway.stack import build_stack
 from gateway.telemetry.access_log import AccessLines
@@ -190,7 +190,7 @@ class App:
             watching.append(asyncio.create_task(parity, name="parity"))
         if self._triggers is not None and settings.watch:
             watching.append(asyncio.create_task(self._triggers.watch(), name="configuration"))
-        _settle_garbage_collector()
+        settle_memory()
         self._loop_lag.start()
         on_ready(addresses)
 
@@ -279,15 +279,6 @@ class App:
 
     def _record_check(self, endpoint: Endpoint) -> None:
         self.metrics.backend_ready(endpoint.backend, endpoint.model, endpoint.healthy)
-
-
-def _settle_garbage_collector() -> None:
-    # What the start has made stays for ever: frameworks leave hundreds of thousands of objects that every full
-    # collection would walk while requests wait. What a request makes has no cycles and is freed by its last reference
-    # (tests/test_garbage.py), so that the collector hardly ever comes.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _build_backend(name: str, settings: BackendSettings, whole: GatewayConfig) -> Backend:
