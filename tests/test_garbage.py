@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import types
+from functools import partial
 
 import grpc
 import numpy as np
@@ -22,8 +23,9 @@ from gateway.core.messages import InferRequest, RequestContext
 from gateway.core.tensors import Tensor
 from gateway.protos.loader import message_class
 
-PATH = "/v2/models/{}/infer"
-BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}).encode()
+OIP = "/v2/models/{}/infer", {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+TFSERVING = "/v1/models/{}:predict", {"instances": [[1, 2]]}
+TORCHSERVE = "/predictions/{}", [[1, 2]]
 REPEATED = 5
 StreamResponse = message_class("inference.ModelStreamInferResponse")
 
@@ -34,14 +36,15 @@ def message(model):
 
 
 @contextlib.asynccontextmanager
-async def over_http(addresses):
+async def over_http(addresses, form=OIP):
     """Asks once on each of a few connections; gives the statuses."""
+    path, document = form
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(addresses["http"])) for _ in range(REPEATED)]
 
         async def one(client, model, headers):
             lines = [f"{name}: {value}".encode() for name, value in headers.items()]
-            await client.send(post(PATH.format(model), BODY, *lines))
+            await client.send(post(path.format(model), json.dumps(document).encode(), *lines))
             return (await client.answer()).status
 
         async def ask(model, headers):
@@ -137,7 +140,15 @@ def few(store, **changes):
 
 
 @pytest.mark.parametrize(
-    ("clients", "expected"), [(over_http, 200), (over_grpc, grpc.StatusCode.OK), (over_a_stream, "")]
+    ("clients", "expected"),
+    [
+        (over_http, 200),
+        (partial(over_http, form=TFSERVING), 200),
+        (partial(over_http, form=TORCHSERVE), 200),
+        (over_grpc, grpc.StatusCode.OK),
+        (over_a_stream, ""),
+    ],
+    ids=["HTTP", "TensorFlow Serving", "TorchServe", "gRPC", "stream"],
 )
 @looped
 async def test_an_answer_leaves_nothing_to_collect(store, clients, expected):
