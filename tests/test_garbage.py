@@ -199,7 +199,7 @@ async def test_a_deadline_leaves_nothing_to_collect(store, clients, expected, mo
 
 
 @pytest.mark.parametrize("clients", [over_http, over_grpc])
-@pytest.mark.parametrize("changes", [{}, {"cache": {}}, {"hedging": {}}], ids=["retries", "cache", "hedging"])
+@pytest.mark.parametrize("changes", [{}, {"cache": {}}], ids=["retries", "cache"])
 @looped
 async def test_what_backends_refuse_leaves_nothing_to_collect(store, clients, changes, monkeypatch):
     async def refuse(self, request):
@@ -211,3 +211,27 @@ async def test_what_backends_refuse_leaves_nothing_to_collect(store, clients, ch
     expected = 503 if clients is over_http else grpc.StatusCode.UNAVAILABLE
     async with running(settings(store, two, models=["double"], parity=None, **changes)) as (app, addresses):
         assert not await left_behind(app, addresses, clients, expected)
+
+
+@pytest.mark.parametrize("clients", [over_http, over_grpc])
+@looped
+async def test_two_attempts_at_once_leave_nothing_to_collect(store, clients, monkeypatch):
+    running_now, most = 0, 0
+
+    async def refuse(self, request):
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        await asyncio.sleep(0.3)  # longer than it was learned that answers take
+        running_now -= 1
+        raise Unavailable("not now")
+
+    two, hedging = {"one": ENGINE, "other": ENGINE}, {"percentile": 0.5, "budget": 1.0}
+    expected = 503 if clients is over_http else grpc.StatusCode.UNAVAILABLE
+    async with running(settings(store, two, models=["double"], parity=None, hedging=hedging)) as (app, addresses):
+        async with clients(addresses) as ask:
+            for _ in range(10):
+                await ask("double", {})
+        monkeypatch.setattr(EmbeddedBackend, "__call__", refuse)
+        assert not await left_behind(app, addresses, clients, expected)
+    assert most > REPEATED
