@@ -13,9 +13,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-# Among the extensions of a scope: takes the beginning of a body and the limits, and gives the whole body.
+# Among the extensions of a scope: takes the beginning of a body, its length or None, and the limits; gives the whole.
 REST = "gateway.rest"
-Rest = Callable[[bytes, Limits], Awaitable[bytes]]
+Rest = Callable[[bytes, int | None, Limits], Awaitable[bytes]]
 
 
 class ClientDisconnected(Exception):
@@ -77,8 +77,9 @@ async def read_body(scope: Scope, receive: Receive, headers: dict[bytes, bytes],
     if coding is not None and coding.strip().lower() not in (b"chunked", b"identity"):
         raise Unsupported("header Transfer-Encoding: nothing but 'chunked' is supported")
     announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced) > limits.body_bytes:
-        raise PayloadTooLarge(f"body: {int(announced)} bytes are over the limit of {limits.body_bytes}")
+    length = int(announced) if coding is None and announced.isdigit() else None
+    if length is not None and length > limits.body_bytes:
+        raise PayloadTooLarge(f"body: {length} bytes are over the limit of {limits.body_bytes}")
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         whole: bytes = message.get("body", b"")
@@ -88,7 +89,7 @@ async def read_body(scope: Scope, receive: Receive, headers: dict[bytes, bytes],
     rest: Rest = scope["extensions"][REST]
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await rest(message.get("body", b""), limits)
+            return await rest(message.get("body", b""), length, limits)
     except TimeoutError:
         raise RequestTimeout(f"body: not complete within {limits.body_seconds:g} s") from None
 

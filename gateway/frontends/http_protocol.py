@@ -11,15 +11,19 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.core.arrival import Arrival
 from gateway.core.limits import Limits
 from gateway.frontends.asgi import REST, Client
 from gateway.frontends.http_body import BodyRest
 from gateway.frontends.http_crowd import HTTPCrowd
+from gateway.frontends.http_receiver import READ_AT_ONCE, Receiver
 
 # Request line and headers together, in bytes; what the other servers of this field allow is between 8 and 64 KiB.
 MAX_HEAD = 64 * 1024
 _HEAD_TOO_LARGE = 431, f"The request's head is over {MAX_HEAD} bytes."
 _AROUND_HEADER = len(": \r\n")
+# Where a read has so much of a body, there is more to come as a rule.
+_LARGE_PIECE = READ_AT_ONCE // 2
 # Requests that may wait behind the one that is being answered; clients that pipeline send a few dozen.
 MAX_PIPELINED = 256
 # How long a client that has closed its side may wait before it is found out whether it is still there, in seconds.
@@ -67,12 +71,19 @@ class GatheringTransport:
 
 
 class GatewayHTTPProtocol(HttpToolsProtocol):
-    """Refuses what is over the limits of a connection, in plain text, and closes it; turns away in a ``crowd``."""
+    """Refuses what is over the limits of a connection, in plain text, and closes it; turns away in a ``crowd``.
+
+    Attributes:
+        receiver: the protocol for the event loop, which reads for this one through ``scratch``.
+    """
 
     _rest: BodyRest  # of the request whose body is being parsed
 
-    def __init__(self, *arguments: Any, limits: Limits, crowd: HTTPCrowd | None = None, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: Limits, scratch: memoryview, crowd: HTTPCrowd | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
+        self.receiver = Receiver(self, scratch)
         self._limits = limits
         self._crowd = crowd
         self._turned_away = False  # the request whose body is being parsed
@@ -107,7 +118,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._set_timer(_PROBE, partial(self._probe, _PROBE))
         return waits
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         if self._in_head:
             self._received += len(data)
         self._unset_keepalive_if_required()
@@ -141,7 +152,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._turn_away()
             return
         super().on_headers_complete()
-        self._rest = BodyRest(self.cycle)
+        self._rest = BodyRest(self.cycle, self._expect)
         extensions = {Client.EXTENSION: self._client, REST: self._rest}
         cast("dict[str, Any]", self.scope)["extensions"] = extensions
         self._in_head = False
@@ -153,8 +164,11 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if self._turned_away:
             return
-        if not self._rest.takes(body):
-            super().on_body(body)
+        if self._rest.takes(body):
+            return
+        super().on_body(body)
+        if len(body) >= _LARGE_PIECE and not self.cycle.response_complete:
+            self.flow.pause_reading()  # what follows need not come this way once the application asks for it
 
     def on_chunk_header(self) -> None:
         """The parser calls this for every chunk of a body."""
@@ -185,6 +199,19 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._set_timer(_DISCARD, self.transport.close)
 
+    def _expect(self, arrival: Arrival) -> None:
+        self.receiver.expect(arrival, self._arrived)
+
+    def _arrived(self) -> None:
+        """The rest of a body has arrived, which the parser knows nothing of and would wait for."""
+        self._renew_parser()
+        self.on_message_complete()
+
+    def _renew_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        with contextlib.suppress(AttributeError):  # older versions of the parser are lenient by themselves
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
     def _is_too_much(self, crowd: HTTPCrowd) -> bool:
         if self.cycle is not None and not self.cycle.response_complete:
             return False  # it has to wait for the answers before its own, and costs little until then
@@ -213,7 +240,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self.transport.write(_CONTINUE)
         self._set_timer(2 * waited, partial(self._probe, 2 * waited))
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -234,9 +261,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
                 lines.append(name + b": " + b",".join(kept))
             elif name != b"upgrade":
                 lines.append(name + b": " + value)
-        self.parser = httptools.HttpRequestParser(self)
-        with contextlib.suppress(AttributeError):  # older versions of the parser are lenient by themselves
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._renew_parser()
         self._head = 0
         return b"\r\n".join(lines) + b"\r\n\r\n"
 

@@ -13,6 +13,7 @@ import uvicorn
 from gateway.core.limits import Limits
 from gateway.frontends.http_crowd import HTTPCrowd
 from gateway.frontends.http_protocol import GatewayHTTPProtocol
+from gateway.frontends.http_receiver import READ_AT_ONCE, Receiver
 from gateway.frontends.port import Port
 
 # How long a connection may be idle, in seconds: longer than in any client's pool, so that the client is who closes.
@@ -32,6 +33,10 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+def _new_receiver(**options: Any) -> Receiver:
+    return GatewayHTTPProtocol(**options).receiver
+
+
 class HTTPServer:
     """An ASGI application on one port; with ``share_port``, other processes of this user may listen on it too.
 
@@ -48,9 +53,10 @@ class HTTPServer:
         share_port: bool = False,
         crowd: HTTPCrowd | None = None,
     ) -> None:
+        scratch = memoryview(bytearray(READ_AT_ONCE))
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(GatewayHTTPProtocol, limits=limits, crowd=crowd)),
+            http=cast("type[asyncio.Protocol]", partial(_new_receiver, limits=limits, scratch=scratch, crowd=crowd)),
             ws="none",
             lifespan="off",
             loop="none",
@@ -114,7 +120,7 @@ class HTTPServer:
         for server in self._uvicorn.servers:
             server.close()
 
-    def _new_protocol(self) -> asyncio.Protocol:
+    def _new_protocol(self) -> asyncio.BaseProtocol:
         config, state = self._uvicorn.config, self._uvicorn.server_state
         return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
 

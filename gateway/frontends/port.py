@@ -61,7 +61,9 @@ class Port:
                 found.append(connection)
         return found
 
-    async def close(self, stop_listening: Callable[[], object], new_protocol: Callable[[], asyncio.Protocol]) -> None:
+    async def close(
+        self, stop_listening: Callable[[], object], new_protocol: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
         """Accept no more: ``stop_listening`` closes the copies, ``new_protocol`` serves what was not accepted yet."""
         # Closing a listening socket resets the connections that clients take for open and we have not accepted. So:
         # let no new ones begin, let those under way arrive, end the server's accepting, take what is left by hand.

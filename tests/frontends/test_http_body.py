@@ -1,4 +1,4 @@
-"""The rest of a large body, on uvicorn's own cycle and through the real protocol."""
+"""The rest of a large body, on uvicorn's own cycle."""
 
 import asyncio
 import logging
@@ -49,11 +49,12 @@ class Upload:
             keep_alive=True,
             on_response=lambda: None,
         )
-        self.rest = BodyRest(self.cycle)
+        self.expected = []
+        self.rest = BodyRest(self.cycle, self.expected.append)
         self.cycle.body += b"".join(arrived)
 
-    async def begin(self, start=b""):
-        task = asyncio.create_task(self.rest(start, LIMITS))
+    async def begin(self, start=b"", length=None):
+        task = asyncio.create_task(self.rest(start, length, LIMITS))
         await asyncio.sleep(0)
         return task
 
@@ -82,7 +83,9 @@ async def test_what_was_read_what_has_arrived_and_what_comes_are_one_body():
 async def test_a_body_that_is_complete_by_now_needs_no_waiting():
     upload = Upload(b"cd")
     upload.end()
-    assert await upload.rest(b"ab", LIMITS) == b"abcd"
+    assert await upload.rest(b"ab", None, LIMITS) == b"abcd"
+    upload.cycle.body += b"cd"
+    assert await upload.rest(b"ab", 4, LIMITS) == b"abcd"
 
 
 @looped
@@ -122,7 +125,7 @@ async def test_one_byte_too_many_is_refused_at_once():
 async def test_many_tiny_pieces_are_refused():
     upload = Upload()
     task = await upload.begin()
-    for _ in range(3):
+    for _ in range(4):
         upload.arrive(b"a")
     with pytest.raises(PayloadTooLarge, match="over the limit of 4 chunks"):
         await task
@@ -146,3 +149,38 @@ async def test_who_gives_up_waiting_takes_no_more():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not upload.rest.takes(b"c")
+
+
+@looped
+async def test_what_is_left_of_a_known_length_goes_where_it_stays():
+    upload = Upload(b"cd")
+    upload.flow.pause_reading()
+    task = await upload.begin(b"ab", 100_004)
+    (arrival,) = upload.expected
+    assert (arrival.missing, upload.transport.resumed) == (100_000, 1)
+    assert not upload.rest.takes(b"a"), "the parser gets none of it"
+    arrival.room[:] = bytes(100_000)
+    arrival.arrived(100_000)
+    upload.end()
+    assert await task == b"abcd" + bytes(100_000)
+    assert upload.cycle.body == b""
+
+
+@looped
+async def test_a_little_that_is_left_goes_through_the_parser():
+    upload = Upload()
+    task = await upload.begin(b"ab", 4)
+    upload.arrive(b"cd")
+    upload.end()
+    assert await task == b"abcd"
+    assert upload.expected == []
+
+
+@looped
+async def test_a_client_that_leaves_in_the_middle_of_a_known_length_is_noticed():
+    upload = Upload()
+    task = await upload.begin(b"ab", 100_000)
+    upload.cycle.disconnected = True
+    upload.cycle.message_event.set()
+    with pytest.raises(ClientDisconnected):
+        await task
