@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
 from gateway.codecs.oip_parameters import EMPTY_FINAL_RESPONSE, own_parameters, take_schedule
-from gateway.codecs.packed import PACKED, packed_bytes, varint
+from gateway.codecs.packed import LENGTH_DELIMITED, PACKED, cut_out, packed_bytes, varint
 from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory, Window, parse_window
 from gateway.core.datatypes import NUMPY_DTYPE, Datatype, parse_datatype
 from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge
@@ -26,6 +26,9 @@ STREAM_METHOD = f"/{SERVICE}/ModelStreamInfer"
 _Request = message_class("inference.ModelInferRequest")
 _Response = message_class("inference.ModelInferResponse")
 _StreamResponse = message_class("inference.ModelStreamInferResponse")
+
+# Bytes of a message whose raw contents are not copied.
+_LARGE = 32 * 1024
 
 _FINAL_RESPONSE = "triton_final_response"
 # Tags of raw_input_contents and raw_output_contents.
@@ -61,7 +64,7 @@ def decode_request(
         Unsupported: it uses shared memory, and that is switched off.
     """
     try:
-        message = _Request.FromString(data)
+        message, raw = _parse(_Request, data, "raw_input_contents")
     except DecodeError:
         raise InvalidRequest("the message is not a valid inference.ModelInferRequest") from None
     if len(message.inputs) > limits.tensors:
@@ -76,7 +79,7 @@ def decode_request(
         model=message.model_name,
         version=message.model_version,
         id=message.id,
-        inputs=_decode_tensors(message.inputs, message.raw_input_contents, "inputs", limits, memory),
+        inputs=_decode_tensors(message.inputs, raw, "inputs", limits, memory),
         outputs=tuple(output.name for output in message.outputs),
         parameters=parameters,
         input_parameters={
@@ -147,8 +150,8 @@ def decode_response(data: bytes) -> InferResponse:
         BackendError: it breaks the protocol.
     """
     try:
-        message = _Response.FromString(data)
-        outputs = _decode_tensors(message.outputs, message.raw_output_contents, "outputs", Limits(), SWITCHED_OFF)
+        message, raw = _parse(_Response, data, "raw_output_contents")
+        outputs = _decode_tensors(message.outputs, raw, "outputs", Limits(), SWITCHED_OFF)
     except (DecodeError, InvalidRequest) as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error}") from None
     return InferResponse(
@@ -158,6 +161,21 @@ def decode_response(data: bytes) -> InferResponse:
         id=message.id,
         parameters=_decode_parameters(message.parameters),
     )
+
+
+def _parse(kind: Any, data: bytes, contents: str) -> tuple[Any, Sequence[Buffer]]:
+    """The message in ``data`` and its raw ``contents``, which are not in the message where they are large.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    if len(data) >= _LARGE:
+        parts = cut_out(data, kind.DESCRIPTOR.fields_by_name[contents].number << 3 | LENGTH_DELIMITED)
+        if parts is not None:
+            rest, raw = parts
+            return kind.FromString(rest), raw
+    message = kind.FromString(data)
+    return message, getattr(message, contents)
 
 
 def _fill_response(message: Any, response: InferResponse) -> None:
@@ -180,7 +198,9 @@ def _with_raw(message: Any, tag: bytes, contents: Sequence[Buffer]) -> bytes:
     return b"".join(pieces)
 
 
-def _decode_tensors(messages: Any, raw: Any, kind: str, limits: Limits, memory: SharedMemory) -> tuple[Tensor, ...]:
+def _decode_tensors(
+    messages: Any, raw: Sequence[Buffer], kind: str, limits: Limits, memory: SharedMemory
+) -> tuple[Tensor, ...]:
     windows = _decode_windows(messages, kind, limits)
     if raw and len(raw) != len(messages) - len(windows):
         raise InvalidRequest(f"raw_{kind[:-1]}_contents: {len(raw)} entries for {len(messages) - len(windows)} {kind}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 
+from gateway.core.tensors import Buffer
+
 _WRITABLE = 0x200  # PyBUF_WRITE
-_SHARED = 2  # Python has one object for all empty bytes, and for each single one
 
 _new = ctypes.pythonapi.PyBytes_FromStringAndSize
 _new.argtypes, _new.restype = (ctypes.c_void_p, ctypes.c_ssize_t), ctypes.py_object
@@ -31,8 +32,8 @@ class Arrival:
 
     __slots__ = ("_bytes", "missing", "room")
 
-    def __init__(self, size: int, start: bytes = b"") -> None:
-        if size < _SHARED or len(start) > size:
+    def __init__(self, size: int, start: Buffer = b"") -> None:
+        if size < 1 or len(start) > size:  # all empty bytes are one object
             raise ValueError(f"{size} bytes that begin with {len(start)}")
         self._bytes: bytes = _new(None, size)
         self.room: memoryview = _view(_address(self._bytes), size, _WRITABLE)

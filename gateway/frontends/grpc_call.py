@@ -12,6 +12,7 @@ import grpc
 
 from gateway.core.errors import InvalidRequest, PayloadTooLarge, forget_frames
 from gateway.core.limits import Limits
+from gateway.core.tensors import Buffer
 from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import Compressor
 from gateway.frontends.grpc_edge import Status, status_of
@@ -103,7 +104,7 @@ class Call(ServerStream):
         """Answer the call."""
         raise NotImplementedError
 
-    async def _message(self, compressed: int, message: bytes) -> bytes:
+    async def _inflated(self, compressed: int, message: bytes) -> bytes:
         """``message`` as it was before it was compressed."""
         if not compressed:
             return message
@@ -149,7 +150,7 @@ class RefusedCall(Call):
         self._leave()
         self._connection.answers.answer_empty(self._number, self._answer)
 
-    def data(self, payload: bytes) -> None:
+    def data(self, payload: Buffer) -> None:
         """Nobody reads it."""
 
     def end(self) -> None:

@@ -33,6 +33,7 @@ DOORS: Mapping[str, type[GRPCDoor]] = {
 
 # Between the request to go elsewhere and the end of new calls, in seconds: a round trip of a slow network.
 _NOTICE = 0.25
+_READ_AT_ONCE = 256 * 1024  # bytes: what a core's cache holds while they are copied to where they belong
 _BACKLOG = 2048  # connections that may wait to be accepted, as on the HTTP port
 _CROWDED = refused(
     refusal(
@@ -70,6 +71,7 @@ class GRPCServer:
         # A whole message fits, so that no client ever waits for the permission to send the rest of it.
         window = min(max(FIRST_WINDOW, limits.body_bytes + PREFIX_LENGTH), GREATEST_WINDOW)
         self._bounds = Bounds(limits.streams, window, limits.head_seconds, limits.body_seconds)
+        self._scratch = memoryview(bytearray(_READ_AT_ONCE))
         self._most_connections = limits.connections
         self._port = Port(share=share_port, patience=limits.body_seconds)
         self._connections: set[Connection] = set()
@@ -113,10 +115,10 @@ class GRPCServer:
         for connection in list(self._connections):
             connection.abort()
 
-    def _connect(self) -> asyncio.Protocol:
+    def _connect(self) -> asyncio.BaseProtocol:
         if len(self._connections) >= self._most_connections:
             return _Full()
-        return ServerConnection(read_head, self._open, self._bounds, self._connections.add, self._lost)
+        return ServerConnection(read_head, self._open, self._bounds, self._scratch, self._connections.add, self._lost)
 
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)

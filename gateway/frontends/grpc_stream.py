@@ -9,6 +9,7 @@ from functools import partial
 
 import grpc
 
+from gateway.core.tensors import Buffer
 from gateway.frontends.grpc_call import PREFIX, PREFIX_LENGTH, Call, Connection, Method, Shared
 from gateway.frontends.grpc_edge import Status
 from gateway.frontends.grpc_head import ANSWER, CallHead, trailers
@@ -49,7 +50,7 @@ class StreamCall(Call):
     def begin(self) -> None:
         self._start()
 
-    def data(self, payload: bytes) -> None:
+    def data(self, payload: Buffer) -> None:
         if self._gone:
             return
         self._buffer += payload
@@ -98,7 +99,7 @@ class StreamCall(Call):
             self._read += PREFIX_LENGTH + len(message)
             if 4 * self._read >= self._connection.bounds.window:
                 self._give_room()
-            yield await self._message(compressed, message)
+            yield await self._inflated(compressed, message)
 
     def _give_room(self) -> None:
         if self._read:

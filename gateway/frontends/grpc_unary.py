@@ -7,11 +7,15 @@ from functools import partial
 
 import grpc
 
+from gateway.core.arrival import Arrival
+from gateway.core.tensors import Buffer
 from gateway.frontends.compression import MIN_ANSWER, answer_coding
 from gateway.frontends.grpc_call import PREFIX, PREFIX_LENGTH, Call, Connection, Method, Shared
 from gateway.frontends.grpc_edge import Status
 from gateway.frontends.grpc_head import ANSWER, CallHead, trailers
 from gateway.http2.header_blocks import encode
+
+_MORE_THAN_ONE = "the call has more than one message"
 
 UnaryHandler = Callable[[bytes, Call], Awaitable[bytes]]
 
@@ -24,7 +28,7 @@ def unary(handler: UnaryHandler) -> Method:
 class UnaryCall(Call):
     """One message, one answer."""
 
-    __slots__ = ("_handler", "_length", "_pieces", "_size")
+    __slots__ = ("_arrival", "_compression", "_handler", "_message", "_prefix")
 
     def __init__(
         self,
@@ -36,34 +40,27 @@ class UnaryCall(Call):
     ) -> None:
         super().__init__(connection, number, head, shared)
         self._handler = handler
-        self._pieces: list[bytes] = []
-        self._size = 0  # of the pieces
-        self._length = -1  # of the message, once that is known
+        self._prefix = b""  # while it is not complete
+        self._compression = 0  # of the message, by its prefix
+        self._arrival: Arrival | None = None  # while the message is not complete
+        self._message: bytes | None = None
 
     def begin(self) -> None:
         """The message comes first."""
 
-    def data(self, payload: bytes) -> None:
-        self._pieces.append(payload)
-        self._size += len(payload)
-        if self._size < PREFIX_LENGTH or self._gone:
+    def data(self, payload: Buffer) -> None:
+        if self._gone:
             return
         try:
-            if self._length < 0:
-                self._read_prefix()
-            if self._size > PREFIX_LENGTH + self._length:
-                raise Status(grpc.StatusCode.UNIMPLEMENTED, "the call has more than one message")
-            if len(self._pieces) > self._shared.limits.body_chunks:
-                text = f"a message in over {self._shared.limits.body_chunks} pieces"
-                raise Status(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            self._take(payload)
         except Status as status:
-            self._pieces.clear()
+            self._arrival = None
             self._fail(status.code, status.text)
 
     def end(self) -> None:
         if self._gone:
             return
-        if self._length < 0 or self._size != PREFIX_LENGTH + self._length:
+        if self._message is None:
             self._fail(grpc.StatusCode.INTERNAL, "the call has no whole message")
             return
         self._start()
@@ -72,12 +69,9 @@ class UnaryCall(Call):
         """The answer is written at once, and waits in the connection if it has to."""
 
     async def _run(self) -> None:
-        compressed = self._pieces[0][0]
-        self._pieces[0] = self._pieces[0][PREFIX_LENGTH:]
-        message = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        if compressed:
-            message = await self._message(compressed, message)
+        message, self._message = self._message or b"", None
+        if self._compression:
+            message = await self._inflated(self._compression, message)
         answer = await self._handler(message, self)
         headers, flag = ANSWER, 0
         if len(answer) >= MIN_ANSWER and "accept-encoding" in self._head.metadata:
@@ -87,11 +81,33 @@ class UnaryCall(Call):
             prefix = PREFIX.pack(flag, len(answer))
             self._connection.answers.answer(self._number, headers, prefix, answer, trailers(self.trailing))
 
-    def _read_prefix(self) -> None:
-        if len(self._pieces[0]) < PREFIX_LENGTH:
-            self._pieces = [b"".join(self._pieces)]
-        _, self._length = PREFIX.unpack_from(self._pieces[0])
-        self._check_length(self._length)
+    def _take(self, payload: Buffer) -> None:
+        if self._message is None and self._arrival is None:
+            self._begin_message(self._prefix + payload if self._prefix else payload)
+        elif self._arrival is None or len(payload) > self._arrival.missing:
+            raise Status(grpc.StatusCode.UNIMPLEMENTED, _MORE_THAN_ONE)
+        else:
+            self._go_on(self._arrival, payload)
+
+    def _begin_message(self, begin: Buffer) -> None:
+        if len(begin) < PREFIX_LENGTH:
+            self._prefix = bytes(begin)
+            return
+        self._compression, length = PREFIX.unpack_from(begin)
+        self._check_length(length)
+        part = memoryview(begin)[PREFIX_LENGTH:]
+        if len(part) > length:
+            raise Status(grpc.StatusCode.UNIMPLEMENTED, _MORE_THAN_ONE)
+        if len(part) == length:
+            self._message = bytes(part)
+        else:
+            self._arrival = Arrival(length, part)
+
+    def _go_on(self, arrival: Arrival, payload: Buffer) -> None:
+        arrival.room[: len(payload)] = payload
+        arrival.arrived(len(payload))
+        if not arrival.missing:
+            self._message, self._arrival = arrival.whole(), None
 
     async def _compressed(self, answer: bytes) -> tuple[bytes, int, bytes]:
         """Header block, flag and message for a client that asks for compression, by HTTP's ``accept-encoding``.

@@ -142,7 +142,7 @@ class PrefaceReader:
     def feed(self, data: bytes) -> bytes | None:
         """What follows them in ``data``; None when it is no client of HTTP/2 that began so."""
         expected = self.missing[: len(data)]
-        if not data.startswith(expected):
+        if data[: len(expected)] != expected:  # a memoryview may be equal, and knows no more of bytes' methods
             return None
         self.missing = self.missing[len(expected) :]
         return data[len(expected) :]
@@ -151,7 +151,8 @@ class PrefaceReader:
 class FrameReader:
     """Cuts what arrives into frames; ``max_frame`` is the longest payload the peer was told it may send.
 
-    DATA is handed on as it comes, in as many frames as pieces: a body is joined once, by who wants it whole.
+    DATA is handed on as it comes, in as many frames as pieces: a body is joined once, by who wants it whole. They are
+    slices of what was fed: of a memoryview, which need not stay valid, they are copied by whoever wants to keep them.
     """
 
     def __init__(self, max_frame: int) -> None:
@@ -186,7 +187,8 @@ class FrameReader:
             start = position + HEAD_LENGTH
             position = start + length
             if position <= end:
-                frames.append((kind, flags, stream, data[start:position]))
+                payload = data[start:position]
+                frames.append((kind, flags, stream, payload if kind == DATA else bytes(payload)))
             elif _comes_in_pieces(kind, flags):
                 self._missing, self._flags, self._stream = length, flags, stream
                 if start < end:

@@ -18,11 +18,12 @@ _ENLARGE_AFTER = 2**29
 _LINGER = 1.0  # seconds in which a client may close a connection that the server has done with
 
 
-class ServerConnection(asyncio.Protocol, Generic[Head]):
+class ServerConnection(asyncio.BufferedProtocol, Generic[Head]):
     """Frames in, frames out; requests are the business of ``ServerStream``.
 
     ``read`` makes of the fields of a header block what ``open_stream`` gets with the stream's number; ``made`` and
-    ``lost`` are called when the connection is there, and is no more.
+    ``lost`` are called when the connection is there, and is no more. All connections of an event loop may have the same
+    ``scratch`` to read into.
 
     Attributes:
         peer: the client's address.
@@ -35,11 +36,13 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         read: Callable[[list[Field]], Head],
         open_stream: Callable[[ServerConnection[Head], int, Head], ServerStream],
         bounds: Bounds,
+        scratch: memoryview,
         made: Callable[[ServerConnection[Head]], object],
         lost: Callable[[ServerConnection[Head]], object],
     ) -> None:
         self.peer = ""
         self.bounds = bounds
+        self._scratch = scratch
         self._open_stream, self._made, self._lost = open_stream, made, lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -84,7 +87,7 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self.answers.flush()
         self._transport.abort()
 
-    # ---- asyncio.Protocol
+    # ---- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -95,7 +98,14 @@ class ServerConnection(asyncio.Protocol, Generic[Head]):
         self._made(self)
         self._watch()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received(cast("bytes", self._scratch[:nbytes]))  # of which nothing is kept but copies
+
+    def received(self, data: bytes) -> None:
+        """So much has come."""
         rest = self._preface.feed(data) if self._preface.missing else data
         if rest is None:
             self._transport.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
+from gateway.core.tensors import Buffer
 from gateway.http2 import frames as http2
 
 MAX_FRAME = 2**20  # octets
@@ -54,8 +55,8 @@ class ServerStream(abc.ABC):
         """The head of the request is here; it may be answered from now on."""
 
     @abc.abstractmethod
-    def data(self, payload: bytes) -> None:
-        """A piece of the body."""
+    def data(self, payload: Buffer) -> None:
+        """A piece of the body, which is valid for as long as this takes."""
 
     @abc.abstractmethod
     def end(self) -> None:

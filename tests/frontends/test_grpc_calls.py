@@ -27,7 +27,7 @@ SECONDS = 15.0
 
 
 @contextlib.asynccontextmanager
-async def serving(methods, *, limit=10_000_000, body_seconds=30.0):
+async def serving(methods, *, limit=10_000_000, body_seconds=30.0, scratch=256 * 1024):
     """The address of a server of ``methods``."""
     shared = Shared(Limits(body_bytes=limit), Compressor())
     bounds = Bounds(100, max(FIRST_WINDOW, limit + PREFIX_LENGTH), 10.0, body_seconds)
@@ -37,9 +37,12 @@ async def serving(methods, *, limit=10_000_000, body_seconds=30.0):
         method = methods.get(head.path, unknown) if head.refusal is None else refused(head.refusal)
         return method(connection, number, head, shared)
 
+    scratch = memoryview(bytearray(scratch))
     connections = set()
     server = await asyncio.get_running_loop().create_server(
-        lambda: ServerConnection(read_head, open_stream, bounds, connections.add, connections.discard), "127.0.0.1", 0
+        lambda: ServerConnection(read_head, open_stream, bounds, scratch, connections.add, connections.discard),
+        "127.0.0.1",
+        0,
     )
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -80,6 +83,20 @@ async def test_messages_come_back(compression, size):
         assert await channel.unary_unary("/s/One")(data, timeout=SECONDS) == data
         call = channel.stream_stream("/s/Many")(iter([data] * 3), timeout=SECONDS)
         assert [answer async for answer in call] == [data] * 3
+
+
+@pytest.mark.parametrize("scratch", [100, 256 * 1024])
+@looped
+async def test_calls_that_come_mixed_keep_their_own_messages(scratch):
+    sent = [bytes([number]) * (number * 1500) for number in range(60)]
+    async with dialled(ECHOES, scratch=scratch) as channel:
+
+        async def many(data):
+            return [answer async for answer in channel.stream_stream("/s/Many")(iter([data] * 2), timeout=SECONDS)]
+
+        ones = asyncio.gather(*(channel.unary_unary("/s/One")(data, timeout=SECONDS) for data in sent))
+        assert await asyncio.gather(*map(many, sent)) == [[data] * 2 for data in sent]
+        assert await ones == sent
 
 
 @looped

@@ -115,6 +115,7 @@ class Client:
             tuple,
             self.open,
             Bounds(self.streams, 100_000, HEAD_SECONDS, BODY_SECONDS),
+            memoryview(bytearray(100)),
             self.made.append,
             self.lost.append,
         )
@@ -127,7 +128,7 @@ class Client:
         return stream
 
     def send(self, *frames):
-        self.connection.data_received(b"".join(frames))
+        self.connection.received(b"".join(frames))
 
     async def frames(self):
         """What came since the last time."""
