@@ -13,9 +13,9 @@ import math
 # So many requests at once are always let in: as many clients, each of whom waits for its answer, are no overload.
 LEAST = 64
 # What the rounds of an interval but its longest have to last on average for a queue that stands, in seconds.
-TARGET = 0.005
+TARGET = 0.0025
 # How long an interval is at least, in seconds and in rounds: a burst that is worked off makes several long ones.
-INTERVAL = 0.1
+INTERVAL = 0.05
 _ROUNDS = 3
 # A refusal's part of a round, next to that of a request that is let in: what only refusals make long, no limit cures.
 _COST_OF_REFUSAL = 0.1

@@ -121,7 +121,7 @@ def test_many_that_wait_for_a_backend_are_no_crowd():
 
 def test_a_crowd_of_clients_that_ask_again_at_once_does_not_take_all_places():
     # Refusals alone make these rounds long: a smaller limit would only idle.
-    cost, refusal, clients = 0.0001, 0.00001, 2000
+    cost, refusal, clients = TARGET / 100, TARGET / 1000, 2000
     crowding, now = Crowding(), 0.0
     for _ in range(200):
         in_flight = 0
