@@ -11,7 +11,6 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.core.arrival import Arrival
 from gateway.core.limits import Limits
 from gateway.frontends.asgi import REST, Client
 from gateway.frontends.http_body import BodyRest
@@ -83,7 +82,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
         self, *arguments: Any, limits: Limits, scratch: memoryview, crowd: HTTPCrowd | None = None, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
-        self.receiver = Receiver(self, scratch)
+        self.receiver = Receiver(self, scratch, self._body_arrived)
         self._limits = limits
         self._crowd = crowd
         self._turned_away = False  # the request whose body is being parsed
@@ -152,7 +151,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._turn_away()
             return
         super().on_headers_complete()
-        self._rest = BodyRest(self.cycle, self._expect)
+        self._rest = BodyRest(self.cycle, self.receiver.expect)
         extensions = {Client.EXTENSION: self._client, REST: self._rest}
         cast("dict[str, Any]", self.scope)["extensions"] = extensions
         self._in_head = False
@@ -199,10 +198,7 @@ class GatewayHTTPProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._set_timer(_DISCARD, self.transport.close)
 
-    def _expect(self, arrival: Arrival) -> None:
-        self.receiver.expect(arrival, self._arrived)
-
-    def _arrived(self) -> None:
+    def _body_arrived(self) -> None:
         """The rest of a body has arrived, which the parser knows nothing of and would wait for."""
         self._renew_parser()
         self.on_message_complete()

@@ -13,17 +13,20 @@ READ_AT_ONCE = 64 * 1024
 
 
 class Receiver(asyncio.BufferedProtocol):
-    """Reads for ``protocol``, a parser of HTTP, through ``scratch``, which all connections of one event loop share."""
+    """Reads for ``protocol``, a parser of HTTP, through ``scratch``, which all connections of one event loop share.
 
-    def __init__(self, protocol: asyncio.Protocol, scratch: memoryview) -> None:
+    ``arrived`` is called when all is there that was expected.
+    """
+
+    def __init__(self, protocol: asyncio.Protocol, scratch: memoryview, arrived: Callable[[], object]) -> None:
         self._protocol = protocol
         self._scratch = scratch
+        self._arrived = arrived
         self._arrival: Arrival | None = None
-        self._whole: Callable[[], object]
 
-    def expect(self, arrival: Arrival, whole: Callable[[], object]) -> None:
-        """Have the next bytes written where they belong, past the parser, and call ``whole`` after the last one."""
-        self._arrival, self._whole = arrival, whole
+    def expect(self, arrival: Arrival) -> None:
+        """Have the next bytes written where they belong, past the parser."""
+        self._arrival = arrival
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         return self._scratch if self._arrival is None else self._arrival.room
@@ -36,7 +39,7 @@ class Receiver(asyncio.BufferedProtocol):
         arrival.arrived(nbytes)
         if not arrival.missing:
             self._arrival = None
-            self._whole()
+            self._arrived()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._protocol.connection_made(transport)

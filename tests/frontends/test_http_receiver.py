@@ -14,6 +14,7 @@ from support.raw_http import connected
 
 from gateway.core.limits import Limits
 from gateway.frontends.asgi import ClientDisconnected, read_body, respond
+from gateway.frontends.http_protocol import GatewayHTTPProtocol
 from gateway.frontends.http_receiver import READ_AT_ONCE
 from gateway.frontends.http_server import HTTPServer
 
@@ -126,23 +127,14 @@ async def test_a_client_that_leaves_within_a_large_body_is_noticed(sent):
 @looped
 async def test_the_body_is_read_to_where_it_stays(monkeypatch):
     through_the_parser = []
-    monkeypatch.setattr(
-        "gateway.frontends.http_protocol.GatewayHTTPProtocol.on_body",
-        _noting(through_the_parser),
-    )
+    on_body = GatewayHTTPProtocol.on_body
+
+    def noted(self, body):
+        through_the_parser.append(len(body))
+        on_body(self, body)
+
+    monkeypatch.setattr(GatewayHTTPProtocol, "on_body", noted)
     async with served(digest) as address, connected(address) as connection:
         await connection.send(request(1_900_000))
         assert (await connection.answer()).body == answer_to(1_900_000)
     assert 0 < sum(through_the_parser) <= 2 * READ_AT_ONCE
-
-
-def _noting(sizes):
-    from gateway.frontends.http_protocol import GatewayHTTPProtocol
-
-    original = GatewayHTTPProtocol.on_body
-
-    def on_body(self, body):
-        sizes.append(len(body))
-        original(self, body)
-
-    return on_body
