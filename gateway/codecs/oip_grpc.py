@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
+from gateway.codecs.known_heads import TensorHeads
+from gateway.codecs.known_messages import KnownMessages, Layout
+from gateway.codecs.oip_grpc_tensors import decode_parameters, decode_tensors
 from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
 from gateway.codecs.oip_parameters import EMPTY_FINAL_RESPONSE, own_parameters, take_schedule
-from gateway.codecs.packed import LENGTH_DELIMITED, PACKED, cut_out, packed_bytes, varint
-from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory, Window, parse_window
-from gateway.core.datatypes import NUMPY_DTYPE, Datatype, parse_datatype
+from gateway.codecs.packed import LENGTH_DELIMITED, cut_out, varint
+from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory
 from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
-from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, Parameter, RequestContext
-from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count, join_bytes
+from gateway.core.messages import InferRequest, InferResponse, Parameter, RequestContext
+from gateway.core.tensors import Buffer
 from gateway.protos.loader import message_class
 
 SERVICE = "inference.GRPCInferenceService"
@@ -34,21 +36,20 @@ _FINAL_RESPONSE = "triton_final_response"
 # Tags of raw_input_contents and raw_output_contents.
 _RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
 
-# Which typed field carries a datatype; FP16 and BF16 have none.
-_CONTENTS: dict[Datatype, str] = {
-    Datatype.BOOL: "bool_contents",
-    Datatype.INT8: "int_contents",
-    Datatype.INT16: "int_contents",
-    Datatype.INT32: "int_contents",
-    Datatype.INT64: "int64_contents",
-    Datatype.UINT8: "uint_contents",
-    Datatype.UINT16: "uint_contents",
-    Datatype.UINT32: "uint_contents",
-    Datatype.UINT64: "uint64_contents",
-    Datatype.FP32: "fp32_contents",
-    Datatype.FP64: "fp64_contents",
-    Datatype.BYTES: "bytes_contents",
-}
+
+@dataclass(slots=True, frozen=True)
+class _RequestHead:
+    """Of a message that says nothing but this; as good as read again for who has the same ``limits``."""
+
+    model: str
+    version: str
+    tensors: TensorHeads
+    outputs: tuple[str, ...]
+    wishes: OutputWishes
+    limits: Limits
+
+
+_REQUESTS: KnownMessages[_RequestHead] = KnownMessages()
 
 
 def decode_request(
@@ -63,13 +64,17 @@ def decode_request(
         PayloadTooLarge: over one of ``limits``.
         Unsupported: it uses shared memory, and that is switched off.
     """
+    known = _REQUESTS.get(data)
+    if known is not None and known.limits is limits:
+        inputs = known.tensors.over(memoryview(data), "inputs")
+        return InferRequest(known.model, inputs, context, known.version, outputs=known.outputs), known.wishes
     try:
         message, raw = _parse(_Request, data, "raw_input_contents")
     except DecodeError:
         raise InvalidRequest("the message is not a valid inference.ModelInferRequest") from None
     if len(message.inputs) > limits.tensors:
         raise PayloadTooLarge(f"inputs: {len(message.inputs)} tensors are over the limit of {limits.tensors}")
-    parameters = _decode_parameters(message.parameters)
+    parameters = decode_parameters(message.parameters)
     if EMPTY_FINAL_RESPONSE in parameters:
         if not isinstance(parameters[EMPTY_FINAL_RESPONSE], bool):
             raise InvalidRequest(f"parameters.{EMPTY_FINAL_RESPONSE}: true or false is expected")
@@ -79,21 +84,25 @@ def decode_request(
         model=message.model_name,
         version=message.model_version,
         id=message.id,
-        inputs=_decode_tensors(message.inputs, raw, "inputs", limits, memory),
+        inputs=decode_tensors(message.inputs, raw, "inputs", limits, memory),
         outputs=tuple(output.name for output in message.outputs),
         parameters=parameters,
         input_parameters={
             each.name: own
             for index, each in enumerate(message.inputs)
             if each.parameters
-            and (own := own_parameters(_decode_parameters(each.parameters), f"inputs[{index}].parameters"))
+            and (own := own_parameters(decode_parameters(each.parameters), f"inputs[{index}].parameters"))
         },
         context=context,
     )
-    if not message.outputs:
-        return request, NO_WISHES
-    outputs = ((output.name, _decode_parameters(output.parameters)) for output in message.outputs)
-    return request, decode_wishes(outputs, memory)
+    wishes = NO_WISHES
+    if message.outputs:
+        outputs = ((output.name, decode_parameters(output.parameters)) for output in message.outputs)
+        wishes = decode_wishes(outputs, memory)
+    of_this_request_only = request.id or message.parameters or any(each.parameters for each in message.inputs)
+    if raw and not (of_this_request_only or wishes.windows):
+        _keep(data, raw, request, wishes, limits)
+    return request, wishes
 
 
 def encode_response(response: InferResponse, wishes: OutputWishes = NO_WISHES) -> bytes:
@@ -151,7 +160,7 @@ def decode_response(data: bytes) -> InferResponse:
     """
     try:
         message, raw = _parse(_Response, data, "raw_output_contents")
-        outputs = _decode_tensors(message.outputs, raw, "outputs", Limits(), SWITCHED_OFF)
+        outputs = decode_tensors(message.outputs, raw, "outputs", Limits(), SWITCHED_OFF)
     except (DecodeError, InvalidRequest) as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error}") from None
     return InferResponse(
@@ -159,8 +168,16 @@ def decode_response(data: bytes) -> InferResponse:
         message.model_version,
         outputs,
         id=message.id,
-        parameters=_decode_parameters(message.parameters),
+        parameters=decode_parameters(message.parameters),
     )
+
+
+def _keep(data: bytes, raw: Sequence[Buffer], request: InferRequest, wishes: OutputWishes, limits: Limits) -> None:
+    layout = Layout.of(data, _Request, _RAW_INPUT, raw)
+    if layout is not None:
+        tensors = TensorHeads.of(request.inputs, layout.starts)
+        head = _RequestHead(request.model, request.version, tensors, request.outputs, wishes, limits)
+        _REQUESTS.keep(data, layout, head)
 
 
 def _parse(kind: Any, data: bytes, contents: str) -> tuple[Any, Sequence[Buffer]]:
@@ -196,80 +213,6 @@ def _with_raw(message: Any, tag: bytes, contents: Sequence[Buffer]) -> bytes:
     for content in contents:
         pieces += (tag, varint(memoryview(content).nbytes), content)
     return b"".join(pieces)
-
-
-def _decode_tensors(
-    messages: Any, raw: Sequence[Buffer], kind: str, limits: Limits, memory: SharedMemory
-) -> tuple[Tensor, ...]:
-    windows = _decode_windows(messages, kind, limits)
-    if raw and len(raw) != len(messages) - len(windows):
-        raise InvalidRequest(f"raw_{kind[:-1]}_contents: {len(raw)} entries for {len(messages) - len(windows)} {kind}")
-    contents = iter(raw)
-    tensors: list[Tensor] = []
-    for index, message in enumerate(messages):
-        field = f"{kind}[{index}] {message.name!r}"
-        datatype = parse_datatype(message.datatype, f"{field}.datatype")
-        shape = checked_shape(message.shape, field)
-        count = element_count(shape)
-        if count > limits.elements:
-            raise PayloadTooLarge(f"{field}: {count} elements are over the limit of {limits.elements}")
-        window = windows.get(index)
-        if not raw and window is None:
-            tensors.append(_decode_contents(message, datatype, shape, field))
-            continue
-        if message.contents.ByteSize():  # MLServer sets an empty message beside raw contents
-            other = f"raw_{kind[:-1]}_contents" if window is None else "shared memory"
-            raise InvalidRequest(f"{field}.contents: must be empty when {other} is used")
-        data = next(contents) if window is None else memory.read(window, field)
-        tensors.append(check_data(Tensor(message.name, datatype, shape, data), field))
-    return tuple(tensors)
-
-
-def _decode_windows(messages: Any, kind: str, limits: Limits) -> dict[int, Window]:
-    """Where the tensors are that are in shared memory, by index."""
-    windows: dict[int, Window] = {}
-    for index, message in enumerate(messages):
-        if message.parameters:
-            field = f"{kind}[{index}] {message.name!r}"
-            window = parse_window(_decode_parameters(message.parameters), field)
-            if window is not None:
-                windows[index] = window
-    if windows and (size := sum(window.byte_size for window in windows.values())) > limits.body_bytes:
-        raise PayloadTooLarge(f"{kind}: {size} bytes in shared memory are over the limit of {limits.body_bytes}")
-    return windows
-
-
-def _decode_contents(message: Any, datatype: Datatype, shape: tuple[int, ...], field: str) -> Tensor:
-    wanted = _CONTENTS.get(datatype)
-    if wanted is None:
-        raise InvalidRequest(f"{field}.contents: {datatype} has no typed form; use raw contents")
-    for descriptor, _ in message.contents.ListFields():
-        if descriptor.name != wanted:
-            raise InvalidRequest(f"{field}.contents.{descriptor.name}: {datatype} belongs in {wanted}")
-    values = getattr(message.contents, wanted)
-    if len(values) != element_count(shape):
-        raise InvalidRequest(f"{field}.contents.{wanted}: {len(values)} elements do not match shape {list(shape)}")
-    if datatype is Datatype.BYTES:
-        return Tensor(message.name, datatype, shape, join_bytes(values))
-    if datatype in PACKED:
-        return Tensor(message.name, datatype, shape, packed_bytes(message.contents, wanted))
-    try:
-        array = np.array(values, dtype=NUMPY_DTYPE[datatype])
-    except OverflowError:
-        raise InvalidRequest(f"{field}.contents.{wanted}: a value is out of range for {datatype}") from None
-    return Tensor(message.name, datatype, shape, array.tobytes())
-
-
-def _decode_parameters(parameters: Any) -> Mapping[str, Parameter]:
-    if not parameters:
-        return NO_PARAMETERS
-    decoded: dict[str, Parameter] = {}
-    for name, parameter in parameters.items():
-        choice = parameter.WhichOneof("parameter_choice")
-        if choice is None:
-            raise InvalidRequest(f"parameters.{name}: no value is set")
-        decoded[name] = getattr(parameter, choice)
-    return decoded
 
 
 def _encode_parameters(target: Any, parameters: Mapping[str, Parameter]) -> None:

@@ -8,62 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import orjson
 
-from gateway.codecs.json_data import tensor_from_json, tensor_to_json
+from gateway.codecs.json_data import tensor_to_json
 from gateway.codecs.json_document import decode_json, encode_json
-from gateway.codecs.json_numbers import TensorDocumentDecoder
+from gateway.codecs.known_heads import LONGEST, KnownHeads, TensorHeads
+from gateway.codecs.oip_documents import REQUEST, RESPONSE, TensorJSON, decode_tensors
 from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
 from gateway.codecs.oip_parameters import checked_parameters, finite_parameters, flag, own_parameters, take_schedule
-from gateway.codecs.shared_memory import REGION, SWITCHED_OFF, SharedMemory, parse_window
-from gateway.core.datatypes import parse_datatype
+from gateway.codecs.shared_memory import SWITCHED_OFF, SharedMemory
 from gateway.core.errors import BackendError, InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
 from gateway.core.messages import NO_PARAMETERS, InferRequest, InferResponse, Parameter, RequestContext
-from gateway.core.tensors import Buffer, Tensor, check_data, checked_shape, element_count
+from gateway.core.tensors import Buffer, Tensor
 
-T = TypeVar("T")
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _TOKENS = "nan_tokens"  # a parameter of ours
 _NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
-
-
-class _OutputJSON(msgspec.Struct):
-    name: str
-    given: dict[str, Any] | None = msgspec.field(default=None, name="parameters")
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return self.given or {}  # null stands for none in what KServe and MLServer write
-
-
-class _TensorJSON(_OutputJSON, kw_only=True):
-    shape: list[Any]
-    datatype: str
-    data: Any = msgspec.UNSET
-
-
-class _RequestJSON(msgspec.Struct, Generic[T]):
-    inputs: list[T]
-    outputs: list[_OutputJSON] | None = None
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class _ResponseJSON(msgspec.Struct, Generic[T]):
-    model_name: str
-    outputs: list[T]
-    model_version: str | None = None
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-_REQUEST: TensorDocumentDecoder[_RequestJSON[_TensorJSON]] = TensorDocumentDecoder(_RequestJSON, _TensorJSON)
-_RESPONSE: TensorDocumentDecoder[_ResponseJSON[_TensorJSON]] = TensorDocumentDecoder(_ResponseJSON, _TensorJSON)
 
 
 @dataclass(slots=True, frozen=True)
@@ -81,6 +45,27 @@ class ResponseForm:
     def is_binary(self, output: str) -> bool:
         """Whether ``output`` goes after the JSON header as raw bytes."""
         return self.by_name.get(output, self.default)
+
+
+@dataclass(slots=True, frozen=True)
+class _RequestHead:
+    """A head that says nothing but this; as good as read again for who has the same ``limits``."""
+
+    tensors: TensorHeads
+    outputs: tuple[str, ...]
+    form: ResponseForm
+    limits: Limits
+
+
+@dataclass(slots=True, frozen=True)
+class _ResponseHead:
+    model: str
+    version: str
+    tensors: TensorHeads
+
+
+_REQUEST_HEADS: KnownHeads[bytes, _RequestHead] = KnownHeads()
+_RESPONSE_HEADS: KnownHeads[bytes, _ResponseHead] = KnownHeads()
 
 
 def infer_path(model: str, version: str = "") -> str:
@@ -121,10 +106,14 @@ def decode_request(
         Unsupported: it uses shared memory, and that is switched off.
     """
     header, blobs = _split(body, header_length)
-    document = decode_json(header, _REQUEST, max_depth=limits.json_depth)
+    known = _REQUEST_HEADS.get(bytes(header)) if blobs and len(header) <= LONGEST else None
+    if known is not None and known.limits is limits and known.tensors.end == len(blobs):
+        inputs = known.tensors.over(blobs, "inputs")
+        return InferRequest(model, inputs, context, version, outputs=known.outputs), known.form
+    document = decode_json(header, REQUEST, max_depth=limits.json_depth)
     if len(document.inputs) > limits.tensors:
         raise PayloadTooLarge(f"inputs: {len(document.inputs)} tensors are over the limit of {limits.tensors}")
-    inputs = _decode_tensors(document.inputs, blobs, "inputs", limits, memory)
+    inputs = decode_tensors(document.inputs, blobs, "inputs", limits, memory)
     outputs = document.outputs or []
     parameters = checked_parameters(document.parameters or {}, "parameters")
     default = flag(parameters.pop("binary_data_output", False), "parameters.binary_data_output")
@@ -150,10 +139,13 @@ def decode_request(
         },
         context=context,
     )
-    if not outputs:
-        return request, ResponseForm(default, by_name, tokens=tokens)
-    wishes = decode_wishes(((output.name, output.parameters) for output in outputs), memory)
-    return request, ResponseForm(default, by_name, wishes, tokens)
+    wishes = decode_wishes(((output.name, output.parameters) for output in outputs), memory) if outputs else NO_WISHES
+    form = ResponseForm(default, by_name, wishes, tokens)
+    if not (request.id or parameters or request.input_parameters or wishes.windows) and _may_come_again(
+        header, document.inputs
+    ):
+        _REQUEST_HEADS.keep(bytes(header), _RequestHead(TensorHeads.of(inputs), request.outputs, form, limits))
+    return request, form
 
 
 def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes, int | None]:
@@ -201,10 +193,16 @@ def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
     """
     try:
         header, blobs = _split(body, header_length)
-        document = decode_json(header, _RESPONSE, max_depth=_NO_LIMITS.json_depth)
-        outputs = _decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS, SWITCHED_OFF)
+        known = _RESPONSE_HEADS.get(bytes(header)) if blobs and len(header) <= LONGEST else None
+        if known is not None and known.tensors.end == len(blobs):
+            return InferResponse(known.model, known.version, known.tensors.over(blobs, "outputs"))
+        document = decode_json(header, RESPONSE, max_depth=_NO_LIMITS.json_depth)
+        outputs = decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS, SWITCHED_OFF)
     except InvalidRequest as error:
         raise BackendError(f"the backend's answer breaks the protocol: {error.message}") from None
+    if not (document.id or document.parameters) and _may_come_again(header, document.outputs):
+        head = _ResponseHead(document.model_name, document.model_version or "", TensorHeads.of(outputs))
+        _RESPONSE_HEADS.keep(bytes(header), head)
     return InferResponse(
         document.model_name,
         document.model_version or "",
@@ -225,46 +223,9 @@ def _split(body: Buffer, header_length: int | None) -> tuple[Buffer, memoryview]
     return view[:header_length], view[header_length:]
 
 
-def _decode_tensors(
-    documents: Sequence[_TensorJSON], blobs: memoryview, kind: str, limits: Limits, memory: SharedMemory
-) -> tuple[Tensor, ...]:
-    tensors: list[Tensor] = []
-    offset = shared = 0
-    for index, document in enumerate(documents):
-        field = f"{kind}[{index}] {document.name!r}"
-        datatype = parse_datatype(document.datatype, f"{field}.datatype")
-        shape = checked_shape(document.shape, field)
-        if element_count(shape) > limits.elements:
-            raise PayloadTooLarge(f"{field}: {element_count(shape)} elements are over the limit of {limits.elements}")
-        size = document.parameters.get("binary_data_size")
-        if window := parse_window(document.parameters, field):
-            if size is not None or document.data is not msgspec.UNSET:
-                raise InvalidRequest(f"{field}: both data and parameters.{REGION} are given")
-            shared += window.byte_size
-            if shared > limits.body_bytes:
-                raise PayloadTooLarge(
-                    f"{field}: {shared} bytes in shared memory are over the limit of {limits.body_bytes}"
-                )
-            tensors.append(check_data(Tensor(document.name, datatype, shape, memory.read(window, field)), field))
-            continue
-        if size is None:
-            if document.data is msgspec.UNSET:
-                raise InvalidRequest(f"{field}: neither data nor parameters.binary_data_size is given")
-            tensors.append(tensor_from_json(document.name, datatype, shape, document.data, field))
-            continue
-        if document.data is not msgspec.UNSET:
-            raise InvalidRequest(f"{field}: both data and parameters.binary_data_size are given")
-        if type(size) is not int or size < 0:
-            raise InvalidRequest(f"{field}.parameters.binary_data_size: a number of bytes is expected, got {size!r}")
-        if offset + size > len(blobs):
-            raise InvalidRequest(
-                f"{field}.parameters.binary_data_size: {size} bytes are announced, {len(blobs) - offset} are left"
-            )
-        tensors.append(check_data(Tensor(document.name, datatype, shape, blobs[offset : offset + size]), field))
-        offset += size
-    if offset != len(blobs):
-        raise InvalidRequest(f"binary data: {len(blobs) - offset} bytes follow the last tensor")
-    return tuple(tensors)
+def _may_come_again(header: Buffer, documents: Sequence[TensorJSON]) -> bool:
+    """Whether nothing in ``header`` is of one request only: all its tensors, which were read, are behind it."""
+    return len(header) <= LONGEST and all("binary_data_size" in document.parameters for document in documents)
 
 
 def _encode(
