@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from gateway.core.errors import DeadlineExceeded
+from gateway.core.expiry import Expiry
 from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.service import Filter, Service
 
@@ -24,9 +25,10 @@ class Deadline(Filter):
         remaining = allowed - (time.perf_counter() - request.context.started)
         if remaining <= 0:
             raise DeadlineExceeded(f"the deadline of {allowed * 1000:.0f} ms had passed before the request was sent")
-        request.context.deadline = asyncio.get_running_loop().time() + remaining  # backends are told of it
+        loop = asyncio.get_running_loop()
+        request.context.deadline = loop.time() + remaining  # backends are told of it
         try:
-            async with asyncio.timeout_at(request.context.deadline):
+            with Expiry(loop, request.context.deadline):
                 return await self.inner(request)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within the deadline of {allowed * 1000:.0f} ms") from None
