@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +69,7 @@ _REQUEST_HEADS: KnownHeads[bytes, _RequestHead] = KnownHeads()
 _RESPONSE_HEADS: KnownHeads[bytes, _ResponseHead] = KnownHeads()
 
 
+@lru_cache
 def infer_path(model: str, version: str = "") -> str:
     """The path of an inference on ``model``, names quoted."""
     versions = f"/versions/{quote(version, safe='')}" if version else ""

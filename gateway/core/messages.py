@@ -122,13 +122,13 @@ class RequestContext:
         this process; ``batch``: waiting for a lane to a backend; ``backend``:
         waiting for its answer; ``gateway``: everything else.
         """
-        admission = {"admission": self.admission_seconds} if self.admission_seconds else {}
-        return admission | {
+        parts = {
             "queue": self.queue_seconds,
             "batch": self.batch_seconds,
             "backend": max(0.0, self.backend_seconds - self.queue_seconds),
             "gateway": self.overhead(duration),
         }
+        return {"admission": self.admission_seconds, **parts} if self.admission_seconds else parts
 
     def overhead(self, duration: float) -> float:
         """What the gateway's own work has of ``duration``, in seconds."""

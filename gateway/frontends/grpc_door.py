@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
 from typing import Any, ClassVar
 
 from gateway.core.current import CURRENT
@@ -17,6 +17,34 @@ from gateway.frontends.operations import Access, Operation, bound
 from gateway.frontends.server import Server
 
 Handler = UnaryHandler | StreamHandler
+
+
+class Inference:
+    """Gives the context of an inference; how it went is told the client and the span, and a refusal is counted."""
+
+    __slots__ = ("_call", "_context", "_server")
+
+    def __init__(self, server: Server, call: Call, context: RequestContext) -> None:
+        self._server = server
+        self._call = call
+        self._context = context
+
+    def __enter__(self) -> RequestContext:
+        return self._context
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """It is over, with an ``error`` or without."""
+        context = self._context
+        if isinstance(error, GatewayError) and not context.served_by:
+            self._server.rejected(error, context)
+        self._call.trailing = trailing_of(context, error)
+        if context.span is not None:
+            end_span(context.span, error)
 
 
 class GRPCDoor:
@@ -43,33 +71,24 @@ class GRPCDoor:
             f"/{each.path}": self._method(each, handler) for each, handler in bound(self.operations, self.handlers())
         }
 
-    @contextlib.contextmanager
-    def inference(self, protocol: str, method: str, context: Call) -> Iterator[RequestContext]:
-        """The context of one inference by ``method``, as operations name it.
-
-        A refusal inside is counted, and how it went is reported to the client and to the span of the inference.
+    def inference(self, protocol: str, method: str, call: Call) -> Inference:
+        """One inference by ``method``, as operations name it, for the time in which it is answered.
 
         Raises:
             InvalidRequest: a hint in the call's metadata is malformed.
         """
-        metadata = context.metadata
-        call = RequestContext(protocol)
-        CURRENT.set(call)
-        call.traceparent, call.tracestate = metadata.get("traceparent", ""), metadata.get("tracestate", "")
-        self.server.tracer.begin(call, method, {"rpc.system.name": "grpc", "rpc.method": method})
-        problem: BaseException | None = None
+        metadata = call.metadata
+        context = RequestContext(protocol)
+        CURRENT.set(context)
+        context.traceparent, context.tracestate = metadata.get("traceparent", ""), metadata.get("tracestate", "")
+        self.server.tracer.begin(context, method, {"rpc.system.name": "grpc", "rpc.method": method})
+        inference = Inference(self.server, call, context)
         try:
-            read_hints(call, metadata, context.time_remaining())
-            yield call
-        except BaseException as error:
-            problem = error
-            if isinstance(error, GatewayError) and not call.served_by:
-                self.server.rejected(error, call)
+            read_hints(context, metadata, call.time_remaining())
+        except GatewayError as error:
+            inference.end(error)
             raise
-        finally:
-            context.trailing = trailing_of(call, problem)
-            if call.span is not None:
-                end_span(call.span, problem)
+        return inference
 
     def _method(self, operation: Operation, handler: Any) -> Method:
         async def one(data: bytes, context: Call) -> bytes:

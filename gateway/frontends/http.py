@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import structlog
 
+from gateway.codecs.known_heads import LONGEST, KnownHeads
 from gateway.core.errors import GatewayError, Unsupported, outcome_of
 from gateway.core.messages import RequestContext
 from gateway.core.span import Span
@@ -65,6 +66,7 @@ class HTTPApp:
             for operation, handler in bound(door.operations, door.handlers()):
                 route = _Route(door, operation, handler, operation.pattern(door.segment))
                 self._routes.setdefault(_first_part(operation.path), []).append(route)
+        self._found: KnownHeads[tuple[str, str], tuple[_Route, Mapping[str, str]]] = KnownHeads()
 
     @property
     def crowd(self) -> HTTPCrowd:
@@ -97,19 +99,28 @@ class HTTPApp:
         await respond(send, reply.status, reply.body, [*reply.headers, *self._tail(exchange)])
 
     async def _answer(self, path: str, exchange: Exchange, read: _Reader) -> Reply:
-        routes = self._routes.get(_first_part(path), [])
         verb = "GET" if exchange.method == "HEAD" else exchange.method
-        allowed: list[str] = []
-        for route in routes:
-            match = route.pattern.fullmatch(path)
-            if match is None:
-                continue
-            if route.operation.method != verb:
-                allowed.append(route.operation.method)
-                continue
-            exchange.parameters = {name: unquote(value) for name, value in match.groupdict().items()}
-            exchange.route = route.operation.path
-            return await self._run(route, exchange, read)
+        found = self._found.get((verb, path)) or self._find(verb, path)
+        if found is None:
+            return self._unrouted(path, exchange)
+        route, exchange.parameters = found
+        exchange.route = route.operation.path
+        return await self._run(route, exchange, read)
+
+    def _find(self, verb: str, path: str) -> tuple[_Route, Mapping[str, str]] | None:
+        """Which operation it is, and the names in its path."""
+        for route in self._routes.get(_first_part(path), ()):
+            match = route.operation.method == verb and route.pattern.fullmatch(path)
+            if match:
+                found = route, {name: unquote(value) for name, value in match.groupdict().items()}
+                if len(path) <= LONGEST:
+                    self._found.keep((verb, path), found)
+                return found
+        return None
+
+    def _unrouted(self, path: str, exchange: Exchange) -> Reply:
+        routes = self._routes.get(_first_part(path), [])
+        allowed = [route.operation.method for route in routes if route.pattern.fullmatch(path)]
         door = routes[0].door if routes else self._doors[0]
         return door.unrouted(exchange.method, path, allowed)
 

@@ -55,6 +55,9 @@ class GatheringTransport:
             self._call_soon(self._flush)
         self._pending.append(data)
 
+    def is_closing(self) -> bool:
+        return self._inner.is_closing()
+
     def close(self) -> None:
         self._flush()
         self._inner.close()
