@@ -8,13 +8,16 @@ streaming.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
 
 from gateway.core.tensors import Buffer
+
+# An answer with neither of these ends with the connection.
+_FRAMED = (b"content-length", b"transfer-encoding")
 
 
 class ConnectionBroken(Exception):
@@ -27,11 +30,15 @@ class ProtocolViolation(Exception):
 
 @dataclass(slots=True, frozen=True)
 class HTTPAnswer:
-    """Status, headers (names in lower case) and body of an answer."""
+    """Status, headers as they came, and body of an answer."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+
+    def header(self, name: bytes) -> str | None:
+        """The value of the header ``name``, which is in lower case; None where it did not come."""
+        return next((value.decode("latin-1") for each, value in self.headers if each.lower() == name), None)
 
 
 class HTTPConnection(asyncio.Protocol):
@@ -42,10 +49,10 @@ class HTTPConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[HTTPAnswer] | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._size = 0
-        self._until_close = False
+        self._in_body = False
         self.reusable = False
 
     def send(self, head: bytes, body: Sequence[Buffer]) -> asyncio.Future[HTTPAnswer]:
@@ -79,7 +86,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
-        if exc is None and self._until_close:
+        if exc is None and self._in_body and not any(name.lower() in _FRAMED for name, _ in self._headers):
             self._complete()
         else:
             self._fail(ConnectionBroken())
@@ -87,10 +94,10 @@ class HTTPConnection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._until_close = not {"content-length", "transfer-encoding"} & self._headers.keys()
+        self._in_body = True
 
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
@@ -120,7 +127,7 @@ class HTTPConnection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._headers, self._body, self._size, self._until_close = {}, [], 0, False
+        self._headers, self._body, self._size, self._in_body = [], [], 0, False
 
     def _fail(self, error: Exception) -> None:
         answer = self._answer

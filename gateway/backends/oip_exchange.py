@@ -21,7 +21,7 @@ from gateway.core.messages import InferRequest, InferResponse
 from gateway.core.tensors import Buffer
 
 _log = structlog.get_logger()
-_HEADER_LENGTH = HEADER_LENGTH.lower()
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 
 _ERRORS: dict[int, type[GatewayError]] = {
     404: ModelNotFound,
@@ -60,7 +60,7 @@ def from_http(backend: str, answer: HTTPAnswer) -> InferResponse:
         _log.warning("backend refused", backend=backend, status=answer.status, answer=answer.body[:500])
         raise refusal(backend, answer)
     try:
-        header_length = parse_header_length(answer.headers.get(_HEADER_LENGTH))
+        header_length = parse_header_length(answer.header(_HEADER_LENGTH))
     except InvalidRequest as error:
         raise BackendError(f"backend {backend!r}: {error.message}") from None
     return decode_response(answer.body, header_length)

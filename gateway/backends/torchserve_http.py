@@ -56,7 +56,7 @@ class TorchServeHTTP:
             body, content_type = join_multipart(parts)
         headers = {"Content-Type": content_type} if content_type else {}
         answer = await self._post(model, version, body, {**headers, **context.trace_headers()})
-        return Answer(answer.body, answer.headers.get("content-type", ""))
+        return Answer(answer.body, answer.header(b"content-type") or "")
 
     async def infer(self, request: InferRequest, version: str, *, binary: bool) -> InferResponse:
         body, headers = to_http(request, binary=binary)

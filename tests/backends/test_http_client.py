@@ -75,7 +75,7 @@ async def post(client):
 def test_a_request_is_well_formed_and_its_answer_is_read():
     server = Server(OK)
     answer = run(server, post)
-    assert (answer.status, answer.headers["x-name"], answer.body) == (200, "v", b"ok")
+    assert (answer.status, answer.header(b"x-name"), answer.body) == (200, "v", b"ok")
     (sent,) = server.requests
     assert sent.startswith(b"POST /p HTTP/1.1\r\nHost: 127.0.0.1:")
     assert b"\r\nContent-Length: 4\r\nX-A: b\r\n\r\nbody" in sent
