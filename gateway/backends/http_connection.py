@@ -37,8 +37,9 @@ class HTTPAnswer:
     body: bytes
 
     def header(self, name: bytes) -> str | None:
-        """The value of the header ``name``, which is in lower case; None where it did not come."""
-        return next((value.decode("latin-1") for each, value in self.headers if each.lower() == name), None)
+        """The value of the header ``name``, which is in lower case, the last of several; None where it did not come."""
+        values = (value.decode("latin-1") for each, value in reversed(self.headers) if each.lower() == name)
+        return next(values, None)
 
 
 class HTTPConnection(asyncio.Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -65,6 +65,7 @@ class _ResponseHead:
     tensors: TensorHeads
 
 
+H = TypeVar("H", _RequestHead, _ResponseHead)
 _REQUEST_HEADS: KnownHeads[bytes, _RequestHead] = KnownHeads()
 _RESPONSE_HEADS: KnownHeads[bytes, _ResponseHead] = KnownHeads()
 
@@ -108,8 +109,8 @@ def decode_request(
         Unsupported: it uses shared memory, and that is switched off.
     """
     header, blobs = _split(body, header_length)
-    known = _REQUEST_HEADS.get(bytes(header)) if blobs and len(header) <= LONGEST else None
-    if known is not None and known.limits is limits and known.tensors.end == len(blobs):
+    known = _known(_REQUEST_HEADS, header, blobs)
+    if known is not None and known.limits is limits:
         inputs = known.tensors.over(blobs, "inputs")
         return InferRequest(model, inputs, context, version, outputs=known.outputs), known.form
     document = decode_json(header, REQUEST, max_depth=limits.json_depth)
@@ -195,8 +196,8 @@ def decode_response(body: Buffer, header_length: int | None) -> InferResponse:
     """
     try:
         header, blobs = _split(body, header_length)
-        known = _RESPONSE_HEADS.get(bytes(header)) if blobs and len(header) <= LONGEST else None
-        if known is not None and known.tensors.end == len(blobs):
+        known = _known(_RESPONSE_HEADS, header, blobs)
+        if known is not None:
             return InferResponse(known.model, known.version, known.tensors.over(blobs, "outputs"))
         document = decode_json(header, RESPONSE, max_depth=_NO_LIMITS.json_depth)
         outputs = decode_tensors(document.outputs, blobs, "outputs", _NO_LIMITS, SWITCHED_OFF)
@@ -223,6 +224,12 @@ def _split(body: Buffer, header_length: int | None) -> tuple[Buffer, memoryview]
         raise InvalidRequest(f"header {HEADER_LENGTH}: {header_length} is more than the body's {len(body)} bytes")
     view = memoryview(body)
     return view[:header_length], view[header_length:]
+
+
+def _known(heads: KnownHeads[bytes, H], header: Buffer, blobs: memoryview) -> H | None:
+    """What ``header`` means, where it came before and ``blobs`` are as long as it says."""
+    known = heads.get(bytes(header)) if blobs and len(header) <= LONGEST else None
+    return known if known is not None and known.tensors.end == len(blobs) else None
 
 
 def _may_come_again(header: Buffer, documents: Sequence[TensorJSON]) -> bool:

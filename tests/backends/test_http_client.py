@@ -72,6 +72,11 @@ async def post(client):
     return await client.post("/p", b"body", {"X-A": "b"})
 
 
+def test_of_a_header_that_comes_twice_the_last_one_counts():
+    answer = run(Server(b"HTTP/1.1 200 OK\r\nX-Name: v\r\nx-name: w\r\nContent-Length: 0\r\n\r\n"), post)
+    assert (answer.header(b"x-name"), answer.header(b"x-other")) == ("w", None)
+
+
 def test_a_request_is_well_formed_and_its_answer_is_read():
     server = Server(OK)
     answer = run(server, post)
