@@ -47,7 +47,7 @@ class Samples:
 
 
 def part_of(file: str) -> str:
-    """Such as ``gateway.codecs``, ``uvicorn`` or ``Python``, for the file of a function.
+    """Such as ``gateway.codecs``, ``hpack`` or ``Python``, for the file of a function.
 
     What a function calls in C (JSON, the HTTP parser, the event loop) is counted with it.
     """

@@ -93,10 +93,10 @@ def uncollected():
 
 
 def ours():
-    """The collector's finds that are the gateway's, or the HTTP server's below it."""
+    """The collector's finds that are the gateway's."""
     gc.collect()
     names = (_name(thing) for thing in gc.garbage)
-    return collections.Counter(name for name in names if name.startswith(("gateway", "uvicorn")))
+    return collections.Counter(name for name in names if name.startswith("gateway"))
 
 
 def _name(thing):

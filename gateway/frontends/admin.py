@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
 
 from gateway.core.backend import Endpoint
 from gateway.core.catalog import Catalog
@@ -19,7 +17,9 @@ from gateway.core.replicas import ReplicaControl
 from gateway.frontends.admin_config import config_routes
 from gateway.frontends.admin_replicas import replica_routes, told
 from gateway.frontends.admin_shadow import shadow_routes
+from gateway.frontends.asgi import Routed
 from gateway.frontends.server import Server
+from gateway.http1.serving import Application
 
 
 def admin_app(
@@ -28,8 +28,8 @@ def admin_app(
     replicas: Mapping[str, ReplicaControl],
     config: ConfigControl,
     mirrored: MirrorFindings,
-    doors: ASGIApp,
-) -> Starlette:
+    doors: Application,
+) -> Routed:
     """Liveness, readiness (503 while not ready), the state of every backend, and the protocols' own operations.
 
     ``backends`` holds what is known of each from the configuration: kind and addresses; ``replicas`` those of them that
@@ -54,7 +54,7 @@ def admin_app(
     routes += replica_routes(replicas, server.authorization)
     routes += config_routes(config, server.authorization)
     routes += shadow_routes(mirrored, server.authorization)
-    return Starlette(routes=[*routes, Mount("/", doors)])
+    return Routed(routes, doors, server.limits)
 
 
 def _models_of(backend: str, catalog: Catalog) -> dict[str, dict[str, Any]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from urllib.parse import unquote
 
 import structlog
@@ -16,8 +15,6 @@ from gateway.core.errors import GatewayError, Unsupported, outcome_of
 from gateway.core.messages import RequestContext
 from gateway.core.span import Span
 from gateway.frontends import hints
-from gateway.frontends.asgi import Client, ClientDisconnected, Headers, Receive, Scope, Send, read_body, respond
-from gateway.frontends.authorization import Caller
 from gateway.frontends.compression import (
     MIN_ANSWER,
     OFFERED,
@@ -27,22 +24,22 @@ from gateway.frontends.compression import (
     request_coding,
 )
 from gateway.frontends.http_crowd import HTTPCrowd
-from gateway.frontends.http_door import Exchange, Handler, HTTPDoor, Reply
+from gateway.frontends.http_door import Exchange, Handler, HTTPDoor
 from gateway.frontends.oip.http import OIPDoor
 from gateway.frontends.operations import Access, Operation, bound
 from gateway.frontends.server import Server
 from gateway.frontends.tfserving.http import TFServingDoor
 from gateway.frontends.torchserve.http import TorchServeDoor
+from gateway.http1.client import ClientDisconnected
+from gateway.http1.reply import Headers, Reply
+from gateway.http1.request import Request
 
 _log = structlog.get_logger()
 
 # Where two doors offer the same operation, the first one answers.
 DOORS: Mapping[str, type[HTTPDoor]] = {"oip": OIPDoor, "tfserving": TFServingDoor, "torchserve": TorchServeDoor}
-# While draining, tells keep-alive clients to go elsewhere with their next request.
-_CLOSE = (b"connection", b"close")
-# To a client that is gone; the status is nginx's.
-_UNREAD = Reply(b"", [], 499)
-_Reader = Callable[[], Awaitable[bytes]]  # of the body
+# The answer to a client that is gone; the status is nginx's.
+_UNREAD = 499
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,7 +51,7 @@ class _Route:
 
 
 class HTTPApp:
-    """The ASGI application of the HTTP port, with the chosen ``protocols``."""
+    """The application of the HTTP port, with the chosen ``protocols``."""
 
     def __init__(self, server: Server, protocols: Collection[str]) -> None:
         self._server = server
@@ -73,39 +70,43 @@ class HTTPApp:
         """Which requests for these protocols are turned away in a crowd."""
         return HTTPCrowd(self._server.crowd, [(each, door.segment) for door in self._doors for each in door.operations])
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise RuntimeError(f"unexpected ASGI scope {scope['type']!r}")  # uvicorn runs without lifespan
-        # The raw path, because a quoted slash in a name must not split it.
-        path = scope["raw_path"].decode("latin-1")
+    async def __call__(self, request: Request) -> Reply:
+        """The answer to ``request``.
+
+        Raises:
+            ClientDisconnected: there is nobody who would read it.
+        """
+        path = request.path  # as it came, because a quoted slash in a name must not split it
         if len(path) > 1 and path.endswith("/"):
             path = path[:-1]
-        headers = _by_name(scope["headers"])
-        caller = Caller((scope["client"] or ("",))[0], headers.get(b"authorization", b"").decode("latin-1"))
-        exchange = Exchange({}, scope["method"], scope["query_string"], headers, b"", caller, client=_client(scope))
+        exchange = Exchange(request, request.headers)
         try:
-            reply = await self._answer(path, exchange, partial(read_body, scope, receive, headers, self._server.limits))
-        except ClientDisconnected:
-            return
+            reply = await self._answer(path, exchange)
         except asyncio.CancelledError as error:
-            if not exchange.client.gone:
+            if not request.client.gone:
                 raise
             exchange.fail(error)
-            reply = _UNREAD
+            reply = Reply(b"", [], _UNREAD)
         if len(reply.body) >= MIN_ANSWER:
-            reply = await self._compressed(reply, headers.get(b"accept-encoding"))
-        if exchange.context is not None and exchange.context.span is not None:
-            _end(exchange.context.span, path, reply.status, exchange.error)
-        await respond(send, reply.status, reply.body, [*reply.headers, *self._tail(exchange)])
+            reply = await self._compressed(reply, request.headers.get(b"accept-encoding"))
+        context = exchange.context
+        if context is not None:
+            if context.span is not None:
+                _end(context.span, path, reply.status, exchange.error)
+            reply = Reply(reply.body, [*reply.headers, *_measured(context)], reply.status)
+        if self._server.lifecycle.draining:
+            # Tells clients to go elsewhere with their next request.
+            request.keep_alive = False
+        return reply
 
-    async def _answer(self, path: str, exchange: Exchange, read: _Reader) -> Reply:
-        verb = "GET" if exchange.method == "HEAD" else exchange.method
+    async def _answer(self, path: str, exchange: Exchange) -> Reply:
+        verb = "GET" if exchange.request.method == "HEAD" else exchange.request.method
         found = self._found.get((verb, path)) or self._find(verb, path)
         if found is None:
-            return self._unrouted(path, exchange)
+            return self._unrouted(path, exchange.request)
         route, exchange.parameters = found
         exchange.route = route.operation.path
-        return await self._run(route, exchange, read)
+        return await self._run(route, exchange)
 
     def _find(self, verb: str, path: str) -> tuple[_Route, Mapping[str, str]] | None:
         """Which operation it is, and the names in its path."""
@@ -118,25 +119,25 @@ class HTTPApp:
                 return found
         return None
 
-    def _unrouted(self, path: str, exchange: Exchange) -> Reply:
+    def _unrouted(self, path: str, request: Request) -> Reply:
         routes = self._routes.get(_first_part(path), [])
         allowed = [route.operation.method for route in routes if route.pattern.fullmatch(path)]
         door = routes[0].door if routes else self._doors[0]
-        return door.unrouted(exchange.method, path, allowed)
+        return door.unrouted(request.method, path, allowed)
 
-    async def _run(self, route: _Route, exchange: Exchange, read: _Reader) -> Reply:
+    async def _run(self, route: _Route, exchange: Exchange) -> Reply:
         try:
             if route.operation.access is Access.ADMIN:
                 self._server.authorization.require_admin(exchange.caller)
             if route.handler is None:
                 raise Unsupported(route.operation.missing)
             coding = request_coding(exchange.headers.get(b"content-encoding"))
-            exchange.body = await read()
+            exchange.body = await exchange.request.body(self._server.limits)
             if coding:
                 exchange.body = await self._compressor.inflate(exchange.body, coding, self._server.limits)
             # Who loads a model and does not wait for it wants it all the same.
             if route.operation.access is Access.PUBLIC:
-                exchange.client.cancel_when_gone()
+                exchange.request.client.cancel_when_gone()
             return await route.handler(exchange)
         except GatewayError as error:
             if exchange.context is None or not exchange.context.served_by:
@@ -154,19 +155,6 @@ class HTTPApp:
             exchange.fail(internal)
             return route.door.refuse(internal)
 
-    def _tail(self, exchange: Exchange) -> Headers:
-        """The headers that every answer ends with."""
-        tail: Headers = []
-        if exchange.context is not None:
-            tail.append((b"server-timing", hints.server_timing(exchange.context).encode()))
-            if exchange.context.served_by:
-                tail.append((b"x-gateway-served-by", exchange.context.served_by.encode()))
-            if exchange.context.compared:
-                tail.append((b"x-gateway-compared", hints.compared(exchange.context.compared).encode()))
-        if self._server.lifecycle.draining:
-            tail.append(_CLOSE)
-        return tail
-
     async def _compressed(self, reply: Reply, accept: bytes | None) -> Reply:
         """``reply`` in the coding that the client likes best, where that makes it smaller."""
         varies: Headers = [*reply.headers, (b"vary", b"accept-encoding")]
@@ -177,25 +165,20 @@ class HTTPApp:
         return replace(reply, body=body, headers=[*varies, (b"content-encoding", coding)])
 
 
-def _client(scope: Scope) -> Client:
-    client: Client | None = scope.get("extensions", {}).get(Client.EXTENSION)
-    return client or Client()
+def _measured(context: RequestContext) -> Headers:
+    """The headers that the answer to an inference ends with."""
+    headers: Headers = [(b"server-timing", hints.server_timing(context).encode())]
+    if context.served_by:
+        headers.append((b"x-gateway-served-by", context.served_by.encode()))
+    if context.compared:
+        headers.append((b"x-gateway-compared", hints.compared(context.compared).encode()))
+    return headers
 
 
 def _end(span: Span, path: str, status: int, error: BaseException | None) -> None:
     span.note({"url.scheme": "http", "url.path": path, "http.response.status_code": status})
     # By the semantic conventions, what is the client's fault does not make the span one that failed.
     span.end(outcome_of(error), error.message if isinstance(error, GatewayError) and status >= 500 else "")
-
-
-def _by_name(pairs: Headers) -> dict[bytes, bytes]:
-    """Headers by name; one that came several times is one list, as RFC 9110 has it, and no value can hide another."""
-    headers = dict(pairs)
-    if len(headers) < len(pairs):
-        headers = {}
-        for name, value in pairs:
-            headers[name] = headers[name] + b", " + value if name in headers else value
-    return headers
 
 
 def _first_part(path: str) -> str:

@@ -27,16 +27,21 @@ class HTTPCrowd:
         self.rule = rule
         self._inferences = _by_verb(operations)
 
-    def refuses(self, method: bytes, url: bytes, headers: Iterable[tuple[bytes, bytes]], in_flight: int) -> bool:
-        """Whether a request is turned away while the port has ``in_flight`` others; of use while the rule is on."""
-        if not self.concerns(method, url):
-            return False
-        return self.rule.refuses(in_flight, _priority(headers) if in_flight >= LEAST else None, url)
+    @property
+    def on(self) -> bool:
+        """Whether any requests are turned away."""
+        return self.rule.on
 
-    def concerns(self, method: bytes, url: bytes) -> bool:
+    def refuses(self, verb: bytes, target: bytes, headers: Mapping[bytes, bytes], in_flight: int) -> bool:
+        """Whether a request is turned away while the port has ``in_flight`` others; of use while it is on."""
+        if not self.concerns(verb, target):
+            return False
+        return self.rule.refuses(in_flight, headers.get(_PRIORITY) if in_flight >= LEAST else None, target)
+
+    def concerns(self, verb: bytes, target: bytes) -> bool:
         """Whether a request is inference."""
-        pattern = self._inferences.get(method)
-        return pattern is not None and pattern.fullmatch(url.partition(b"?")[0]) is not None
+        pattern = self._inferences.get(verb)
+        return pattern is not None and pattern.fullmatch(target.partition(b"?")[0]) is not None
 
 
 def _by_verb(operations: Iterable[tuple[Operation, str]]) -> Mapping[bytes, re.Pattern[bytes]]:
@@ -49,8 +54,3 @@ def _by_verb(operations: Iterable[tuple[Operation, str]]) -> Mapping[bytes, re.P
         verb.encode(): re.compile(f"{_AUTHORITY}(?:{'|'.join(expressions)})/?".encode())
         for verb, expressions in paths.items()
     }
-
-
-def _priority(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """What a request says of its own weight."""
-    return next((value for name, value in headers if name == _PRIORITY), None)

@@ -13,10 +13,11 @@ from gateway.core import errors
 from gateway.core.current import CURRENT
 from gateway.core.messages import RequestContext
 from gateway.frontends import hints
-from gateway.frontends.asgi import Client, Headers, header_text
 from gateway.frontends.authorization import Caller
 from gateway.frontends.operations import Operation
 from gateway.frontends.server import Server
+from gateway.http1.reply import Headers, Reply
+from gateway.http1.request import Request
 
 JSON: Headers = [(b"content-type", b"application/json")]
 
@@ -44,45 +45,35 @@ def lookup(table: Mapping[type[errors.GatewayError], int], error: errors.Gateway
 
 @dataclass(slots=True)
 class Exchange:
-    """One HTTP request.
+    """One HTTP request on its way through a door.
 
     Attributes:
-        parameters: the named parts of the path, unquoted.
-        method: the verb.
-        query: the query string, as it came.
+        request: as it came.
         headers: by name in lower case.
+        parameters: the named parts of the path, unquoted.
         body: whole and decompressed.
-        caller: where it comes from.
         route: the path of the operation that answers, with ``{name}`` for a part of it.
         context: of an inference; its measurements go into the answer's headers.
         error: why there is no answer.
-        client: who asks.
     """
 
-    parameters: Mapping[str, str]
-    method: str
-    query: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-    caller: Caller
+    request: Request
+    headers: Mapping[bytes, bytes]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
     route: str = ""
     context: RequestContext | None = None
     error: BaseException | None = None
-    client: Client = field(default_factory=Client)
+
+    @property
+    def caller(self) -> Caller:
+        """Where it comes from."""
+        return Caller(self.request.client.host, self.headers.get(b"authorization", b"").decode("latin-1"))
 
     def fail(self, error: BaseException) -> None:
         """Keep why there is no answer."""
         errors.forget_frames(error)  # this is in one of them
         self.error = error
-
-
-@dataclass(slots=True, frozen=True)
-class Reply:
-    """One HTTP answer."""
-
-    body: bytes
-    headers: Headers
-    status: int = 200
 
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
@@ -91,6 +82,21 @@ Handler = Callable[[Exchange], Awaitable[Reply]]
 def json_reply(document: Any, status: int = 200) -> Reply:
     """An answer of ``document`` as JSON."""
     return Reply(orjson.dumps(document), JSON, status)
+
+
+def header_text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """The header ``name`` as text.
+
+    Raises:
+        InvalidRequest: it is not ASCII.
+    """
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError:
+        raise errors.InvalidRequest(f"header {name.decode()}: only ASCII is allowed") from None
 
 
 class HTTPDoor:
@@ -127,8 +133,8 @@ class HTTPDoor:
         context.tracestate = headers.get(b"tracestate", b"").decode("latin-1")
         self.server.tracer.begin(
             context,
-            f"{exchange.method} {exchange.route}",
-            {"http.request.method": exchange.method, "http.route": exchange.route},
+            f"{exchange.request.method} {exchange.route}",
+            {"http.request.method": exchange.request.method, "http.route": exchange.route},
         )
         timeout = header_text(headers, b"x-gateway-timeout-ms")
         context.timeout = None if timeout is None else hints.parse_timeout(timeout)

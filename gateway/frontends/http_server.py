@@ -1,51 +1,42 @@
-"""One HTTP port: uvicorn on the running loop, with our own signals, sockets and order of shutdown."""
+"""One HTTP port: its connections, from its first to its last."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-from functools import partial
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
-import uvicorn
+import structlog
 
 from gateway.core.limits import Limits
 from gateway.frontends.http_crowd import HTTPCrowd
-from gateway.frontends.http_protocol import GatewayHTTPProtocol
-from gateway.frontends.http_receiver import READ_AT_ONCE, Receiver
 from gateway.frontends.port import Port
+from gateway.http1.connection import Connection
+from gateway.http1.serving import Application, Serving
 
 # How long a connection may be idle, in seconds: longer than in any client's pool, so that the client is who closes.
 _KEEP_ALIVE = 120.0
 # How long a connection may be open without a request before a stopping server closes it, in seconds.
 _LINGER = 1.0
 _POLL = 0.01
+# Connections that the kernel holds ready to be accepted.
+_BACKLOG = 2048
 # Connections accepted after a busy round of the event loop, which would accept one itself: with 50 rounds a second,
 # a few hundred new clients would wait for seconds, and be as many timeouts.
 _ACCEPTED_AT_ONCE = 100
 
-
-class _Uvicorn(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # The application decides what a signal means; see gateway.serve.
-        yield
-
-
-def _new_receiver(**options: Any) -> Receiver:
-    return GatewayHTTPProtocol(**options).receiver
+_log = structlog.get_logger()
 
 
 class HTTPServer:
-    """An ASGI application on one port; with ``share_port``, other processes of this user may listen on it too.
+    """An application on one port; with ``share_port``, other processes of this user may listen on it too.
 
     ``crowd`` says when requests for inference are turned away; None: never.
     """
 
     def __init__(
         self,
-        app: Any,
+        application: Application,
         *,
         drain_timeout: float,
         limits: Limits,
@@ -53,25 +44,11 @@ class HTTPServer:
         share_port: bool = False,
         crowd: HTTPCrowd | None = None,
     ) -> None:
-        scratch = memoryview(bytearray(READ_AT_ONCE))
-        config = uvicorn.Config(
-            app,
-            http=cast("type[asyncio.Protocol]", partial(_new_receiver, limits=limits, scratch=scratch, crowd=crowd)),
-            ws="none",
-            lifespan="off",
-            loop="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # Nothing here reads the client's address, so nobody may forge it either.
-            proxy_headers=False,
-            timeout_keep_alive=cast("int", keep_alive),
-            timeout_graceful_shutdown=max(1, round(drain_timeout)),
-        )
-        self._uvicorn = _Uvicorn(config)
+        self._serving = Serving(application, limits, keep_alive, crowd)
+        self._drain_timeout = drain_timeout
         # A client that does not take its answer is given up like one that sends no request.
         self._port = Port(share=share_port, patience=limits.body_seconds)
-        self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Server | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         if crowd is not None:
             crowd.rule.on_busy_round(self._accept_more)
@@ -86,48 +63,55 @@ class HTTPServer:
 
     async def start(self) -> None:
         """Begin to answer; returns when the port listens."""
-        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._port.listener()]), name="http-server")
-        while not self._uvicorn.started:
-            if self._task.done():
-                await self._task
-                raise RuntimeError("the HTTP server ended while it started")
-            await asyncio.sleep(0.005)
+        listener, loop = self._port.listener(), asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._new_connection, sock=listener, backlog=_BACKLOG)
 
     async def stop(self) -> None:
         """Accept no more, answer what was accepted (bounded by ``drain_timeout``), close."""
-        if self._task is None:
+        listening, self._listening = self._listening, None
+        if listening is None:
             return
-        await self._port.close(self._stop_listening, self._new_protocol)
-        await self._linger()
-        self._uvicorn.should_exit = True
-        await self._task
+        await self._port.close(listening.close, self._new_connection)
+        serving = self._serving
+        # A connection without a request may have one under way. Every answer closes its connection by now, so
+        # that what is left after a moment is idle.
+        await _until(lambda: not serving.connections, _LINGER)
+        for connection in list(serving.connections):
+            connection.finish()
+        if await _until(lambda: not serving.connections and not serving.tasks, self._drain_timeout):
+            return
+        _log.warning("requests are given up", requests=len(serving.tasks), after_s=self._drain_timeout)
+        for task in list(serving.tasks):
+            task.cancel()
+        await asyncio.gather(*serving.tasks)
+        await _until(lambda: not serving.connections, _LINGER)
+        for connection in list(serving.connections):
+            connection.abort()
 
     @property
     def open_connections(self) -> int:
         """How many there are now."""
-        return len(self._uvicorn.server_state.connections)
+        return len(self._serving.connections)
+
+    def _new_connection(self) -> Connection:
+        return Connection(self._serving)
 
     def _accept_more(self) -> None:
-        if not self._uvicorn.started or self._uvicorn.should_exit:
+        if self._listening is None:
             return
         loop = asyncio.get_running_loop()
         for connection in self._port.accepted(_ACCEPTED_AT_ONCE):
-            task = loop.create_task(loop.connect_accepted_socket(self._new_protocol, connection))
+            task = loop.create_task(loop.connect_accepted_socket(self._new_connection, connection))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
 
-    def _stop_listening(self) -> None:
-        for server in self._uvicorn.servers:
-            server.close()
 
-    def _new_protocol(self) -> asyncio.BaseProtocol:
-        config, state = self._uvicorn.config, self._uvicorn.server_state
-        return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
-
-    async def _linger(self) -> None:
-        # A connection without a request may have one under way. Every answer closes its connection by now, so
-        # that what is left after a moment is idle.
-        waited = 0.0
-        while self.open_connections and waited < _LINGER:
-            await asyncio.sleep(_POLL)
-            waited += _POLL
+async def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until ``condition`` holds; False when it does not after so many seconds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        if loop.time() >= end:
+            return False
+        await asyncio.sleep(_POLL)
+    return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.frontends.asgi import Receive, Scope, Send, respond
+from gateway.http1.reply import Reply
+from gateway.http1.request import Request
 
 
 class MetricsApp:
@@ -16,7 +17,6 @@ class MetricsApp:
     def __init__(self, page: Callable[[str], tuple[bytes, str]]) -> None:
         self._page = page
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        accept = b",".join([value for name, value in scope["headers"] if name == b"accept"])
-        body, content_type = self._page(accept.decode("latin-1"))
-        await respond(send, 200, body, [(b"content-type", content_type.encode())])
+    async def __call__(self, request: Request) -> Reply:
+        body, content_type = self._page(request.headers.get(b"accept", b"").decode("latin-1"))
+        return Reply(body, [(b"content-type", content_type.encode())])

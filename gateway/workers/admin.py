@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
 
+from gateway.core.limits import Limits
 from gateway.core.live_config import ConfigControl
 from gateway.frontends.admin_config import config_routes
+from gateway.frontends.asgi import Routed
 from gateway.frontends.authorization import Authorization
+from gateway.http1.serving import Application
 from gateway.workers.asking import Request as Question
 from gateway.workers.asking import WorkerClient
 from gateway.workers.crew import Crew
@@ -29,9 +30,10 @@ def admin_app(
     client: WorkerClient,
     authorization: Authorization,
     logging: Sequence[BaseRoute],
-    others: ASGIApp,
+    others: Application,
     stopping: Callable[[], bool],
-) -> Starlette:
+    limits: Limits,
+) -> Routed:
     """Liveness, readiness, the workers, ``config`` and ``logging``, which they all obey; ``others`` answers all else.
 
     Ready is who has a worker that is ready: the kernel gives connections to none that does not listen.
@@ -48,7 +50,7 @@ def admin_app(
         return JSONResponse({"workers": [_told(slot) for slot in crew.slots]})
 
     routes: list[BaseRoute] = [Route("/livez", live), Route("/readyz", ready), Route("/workers", workers)]
-    return Starlette(routes=[*routes, *config_routes(config, authorization), *logging, Mount("/", others)])
+    return Routed([*routes, *config_routes(config, authorization), *logging], others, limits)
 
 
 async def _is_ready(slot: WorkerSlot, client: WorkerClient) -> bool:

@@ -6,8 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.core.limits import Limits
-from gateway.frontends.asgi import read_body
 from gateway.frontends.authorization import Authorization
 from gateway.frontends.guarded import guarded
 from gateway.frontends.oip import bodies
@@ -18,15 +16,14 @@ from gateway.workers.crew import Crew
 _PATH = "/v2/logging"
 
 
-def logging_routes(crew: Crew, authorization: Authorization, limits: Limits) -> list[BaseRoute]:
+def logging_routes(crew: Crew, authorization: Authorization) -> list[BaseRoute]:
     """``GET`` and ``POST`` as a single gateway has them; the parent keeps the settings for workers that come later."""
 
     async def show(_: Request) -> Response:
         return JSONResponse(log_settings(LOGS))
 
     async def change(request: Request) -> Response:
-        body = await read_body(request.scope, request.receive, dict(request.scope["headers"]), limits)
-        change_log_settings(LOGS, bodies.settings(body))
+        change_log_settings(LOGS, bodies.settings(await request.body()))
         await crew.write_logs(LOGS.settings)
         return JSONResponse(log_settings(LOGS))
 

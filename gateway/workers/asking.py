@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
-from gateway.frontends.asgi import Headers
+from gateway.http1.reply import Headers
 from gateway.workers.worker_slot import WorkerSlot
 
 # No limit on the answer: draining a replica takes what it takes.
@@ -79,7 +80,7 @@ class WorkerClient:
         return Answer(answer.status, kept, body)
 
 
-def forwarded(headers: Headers) -> tuple[tuple[str, str], ...]:
+def forwarded(headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
     """Those of a client's headers that a worker gets."""
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    return tuple((name, value) for name, value in pairs if name.lower() not in _NOT_FORWARDED)
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.items()]
+    return tuple((name, value) for name, value in pairs if name not in _NOT_FORWARDED)

@@ -13,10 +13,11 @@ import orjson
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.limits import Limits
 from gateway.frontends import http
-from gateway.frontends.asgi import ClientDisconnected, Receive, Scope, Send, read_body, respond
 from gateway.frontends.authorization import Authorization, Caller
 from gateway.frontends.http_door import JSON, STATUS, lookup
 from gateway.frontends.operations import Access
+from gateway.http1.reply import Reply
+from gateway.http1.request import Request as Incoming
 from gateway.workers import gathered
 from gateway.workers.asking import Answer, Request, WorkerClient, forwarded
 from gateway.workers.crew import Crew
@@ -37,7 +38,7 @@ _FOR_ONE = [
 
 
 class Forward:
-    """An ASGI application. Orders go to all workers, and the worst answer is given.
+    """The application of the parent's admin port. Orders go to all workers, and the worst answer is given.
 
     The header ``x-gateway-worker`` of an answer tells whose it is.
 
@@ -50,26 +51,23 @@ class Forward:
         self._authorization = authorization
         self._limits = limits
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, incoming: Incoming) -> Reply:
         try:
-            answer = await self._answer(scope, receive)
-        except ClientDisconnected:
-            return
+            answer = await self._answer(incoming)
         except GatewayError as error:
             answer = Answer(lookup(STATUS, error), JSON, orjson.dumps({"error": error.message}))
-        await respond(send, answer.status, answer.body, answer.headers)
+        return Reply(answer.body, answer.headers, answer.status)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        path = scope["raw_path"].decode("latin-1")
+    async def _answer(self, incoming: Incoming) -> Answer:
+        path = incoming.path
         if not path.startswith("/"):
             raise InvalidRequest("a path that begins with / is expected")
-        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-        request = Request(scope["method"], path + query, forwarded(scope["headers"]), b"")
+        query = f"?{incoming.query.decode('latin-1')}" if incoming.query else ""
+        request = Request(incoming.method, path + query, forwarded(incoming.headers), b"")
         if not (request.is_question and path in _OPEN):
-            host = scope["client"][0] if scope["client"] else ""
-            self._authorization.require_admin(Caller(host, headers.get(b"authorization", b"").decode("latin-1")))
-        request = replace(request, body=await read_body(scope, receive, headers, self._limits))
+            told = incoming.headers.get(b"authorization", b"").decode("latin-1")
+            self._authorization.require_admin(Caller(incoming.client.host, told))
+        request = replace(request, body=await incoming.body(self._limits))
         if _is_for_one(request.method, path):
             return await self._ask_one(request)
         if not request.is_question:

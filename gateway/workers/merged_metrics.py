@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from gateway.frontends.asgi import Receive, Scope, Send, respond
+from gateway.http1.reply import Reply
+from gateway.http1.request import Request
 from gateway.telemetry.page import render
 from gateway.workers.crew import Crew
 
@@ -42,14 +43,14 @@ def merge(own: str, pages: Mapping[int, str]) -> str:
 
 
 class MergedMetrics:
-    """The ASGI application of the parent's metrics port: its own series and those of the workers that answer."""
+    """The application of the parent's metrics port: its own series and those of the workers that answer."""
 
     def __init__(self, crew: Crew, session: aiohttp.ClientSession) -> None:
         self._crew = crew
         self._session = session
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        accept = b",".join([value for name, value in scope["headers"] if name == b"accept"]).decode("latin-1")
+    async def __call__(self, request: Request) -> Reply:
+        accept = request.headers.get(b"accept", b"").decode("latin-1")
         own, content_type = render(self._crew.metrics.registry, accept)
         ready = self._crew.ready
         pages = await asyncio.gather(*(self._page(slot.addresses["metrics"], accept) for slot in ready))
@@ -57,7 +58,7 @@ class MergedMetrics:
         text = own.decode()
         ending = _END if text.endswith(_END) else ""
         body = await asyncio.to_thread(merge, text, there) + ending
-        await respond(send, 200, body.encode(), [(b"content-type", content_type.encode())])
+        return Reply(body.encode(), [(b"content-type", content_type.encode())])
 
     async def _page(self, address: str, accept: str) -> str | None:
         """None when the worker does not answer: it is ending, and its successor counts anew."""

@@ -17,6 +17,7 @@ from gateway.core.limits import Limits
 from gateway.frontends.authorization import Authorization
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.listening import listen
+from gateway.http1.serving import Application
 from gateway.reload.file import ConfigFile
 from gateway.reload.live import LiveConfig
 from gateway.reload.triggers import Triggers
@@ -133,17 +134,17 @@ class _Doors:
         workers = WorkerClient(session)
         crew.greetings.append(DrainedReplicas(crew, workers).tell)
         forward = Forward(crew, workers, authorization, limits)
-        logging = logging_routes(crew, authorization, limits) if "oip" in settings.protocols else []
-        apps = {
+        logging = logging_routes(crew, authorization) if "oip" in settings.protocols else []
+        applications: dict[str, Application] = {
             "metrics": MergedMetrics(crew, session),
-            "admin": admin_app(crew, live, workers, authorization, logging, forward, stop.is_set),
+            "admin": admin_app(crew, live, workers, authorization, logging, forward, stop.is_set, limits),
         }
         self.addresses: dict[str, str] = {}
         self._servers: list[HTTPServer] = []
-        for key, app in apps.items():
+        for key, application in applications.items():
             listener = getattr(settings, key)
             if listener is not None:
-                server = HTTPServer(app, drain_timeout=1, limits=limits)
+                server = HTTPServer(application, drain_timeout=1, limits=limits)
                 self.addresses[key] = f"{listener.host}:{listen(key, listener.host, listener.port, server.bind)}"
                 self._servers.append(server)
 

@@ -33,7 +33,6 @@ _PACKAGES = (
     "uvloop",
     "httptools",
     "grpcio",
-    "uvicorn",
     "onnxruntime",
     "torch",
     "torchserve",

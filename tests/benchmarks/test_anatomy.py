@@ -32,7 +32,7 @@ def test_without_a_sample_all_of_it_is_the_rest():
     [
         ("/x/gateway/gateway/filters/retry.py", "gateway.filters"),
         ("/x/gateway/app.py", "gateway.app"),
-        ("/x/lib/python3.11/site-packages/uvicorn/protocols/http.py", "uvicorn"),
+        ("/x/lib/python3.11/site-packages/hpack/huffman.py", "hpack"),
         ("/x/lib/python3.11/site-packages/typing_extensions.py", "typing_extensions"),
         ("/x/lib/python3.11/asyncio/events.py", "Python"),
         ("<string>", "Python"),

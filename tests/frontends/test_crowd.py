@@ -16,11 +16,12 @@ from support.tiny_store import make_store
 
 from gateway.core.crowding import INTERVAL, LEAST, TARGET, Crowding
 from gateway.core.limits import Limits
-from gateway.frontends import http_protocol
 from gateway.frontends.crowd import Crowd
 from gateway.frontends.http_crowd import HTTPCrowd
 from gateway.frontends.http_server import HTTPServer
 from gateway.frontends.oip.http import OIPDoor
+from gateway.http1 import connection as http1
+from gateway.http1.reply import Reply
 
 INFER = "/v2/models/double/infer"
 FREE = ("127.0.0.1", 0)
@@ -42,15 +43,8 @@ class Full:
         self.accept_more = callback
 
 
-async def echo(scope, receive, send):
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
+async def echo(request):
+    return Reply(await request.body(Limits()), [])
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +95,7 @@ async def test_a_chunked_body_is_thrown_away_too():
         assert (await connection.answer()).body == b"now"
 
 
-@pytest.mark.parametrize("line", [b"Connection: close", b"Expect: 100-continue"])
+@pytest.mark.parametrize("line", [b"Connection: close", b"Expect: 100-Continue"])
 def test_the_connection_ends_where_it_cannot_go_on(line):
     async def run():
         async with serving(crowd=Full()) as address, connected(address) as connection:
@@ -125,9 +119,9 @@ async def test_an_older_client_gets_its_answer_and_the_end():
 async def test_answers_stay_in_order():
     may = asyncio.Event()
 
-    async def app(scope, receive, send):
+    async def app(request):
         await may.wait()
-        await echo(scope, receive, send)
+        return await echo(request)
 
     crowd = Full()
     async with serving(app, crowd) as address, connected(address) as connection:
@@ -142,7 +136,7 @@ async def test_answers_stay_in_order():
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(http_protocol, "_DISCARD", 0.05)
+    monkeypatch.setattr(http1, "_DISCARD", 0.05)
 
     async def run():
         async with serving(crowd=Full()) as address, connected(address) as connection:

@@ -13,6 +13,7 @@ from support.tiny_store import make_store
 
 from gateway.core.limits import Limits
 from gateway.frontends.http_server import HTTPServer
+from gateway.http1.reply import Reply
 
 DOUBLE = "/v2/models/double/infer"
 GOOD = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}).encode()
@@ -474,7 +475,7 @@ async def drip(connection, piece):
 
 
 def test_a_refused_body_is_not_read_for_ever(loop, impatient, monkeypatch):
-    monkeypatch.setattr("gateway.frontends.http_protocol._DISCARD", 0.1)
+    monkeypatch.setattr("gateway.http1.connection._DISCARD", 0.1)
 
     async def send():
         async with connected(impatient) as connection:
@@ -488,7 +489,7 @@ def test_a_refused_body_is_not_read_for_ever(loop, impatient, monkeypatch):
 
 
 def test_a_connection_that_says_nothing_is_closed_in_the_end(loop):
-    async def app(scope, receive, send):
+    async def app(request):
         raise AssertionError("nothing was asked")
 
     async def wait():
@@ -523,10 +524,9 @@ def test_too_many_connections_are_turned_away(loop, impatient):
 def test_a_client_that_does_not_take_its_answer_is_given_up(loop):
     sent = asyncio.Event()
 
-    async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]})
-        await send({"type": "http.response.body", "body": bytes(50_000_000)})
+    async def app(request):
         sent.set()
+        return Reply(bytes(50_000_000), [])
 
     async def wait():
         server = HTTPServer(app, drain_timeout=1, limits=Limits(body_seconds=0.2))

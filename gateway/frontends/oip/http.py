@@ -9,14 +9,14 @@ from gateway.codecs import oip_http as codec
 from gateway.codecs.oip_raw import decode_raw_request
 from gateway.codecs.shared_memory import SWITCHED_OFF, switched_off
 from gateway.core.errors import NotFound
-from gateway.frontends.asgi import Headers, header_text
-from gateway.frontends.http_door import JSON, Exchange, Handler, HTTPDoor, Reply, json_reply
+from gateway.frontends.http_door import JSON, Exchange, Handler, HTTPDoor, header_text, json_reply
 from gateway.frontends.oip import bodies, inference, repository, settings
 from gateway.frontends.oip import model as documents
 from gateway.frontends.oip.lookup import model_called
 from gateway.frontends.operations import Access, Operation
 from gateway.frontends.shared_memory import SharedMemoryRegions, require_this_machine
 from gateway.frontends.unread import refuse_unread
+from gateway.http1.reply import Headers, Reply
 
 _HEADER_LENGTH = codec.HEADER_LENGTH.lower().encode()
 _BINARY = (b"content-type", b"application/octet-stream")

@@ -14,10 +14,11 @@ from gateway.codecs.tfs_status import status_document
 from gateway.core import errors
 from gateway.core.messages import InferRequest
 from gateway.core.signatures import Task
-from gateway.frontends.http_door import JSON, STATUS, Exchange, Handler, HTTPDoor, Reply, json_reply
+from gateway.frontends.http_door import JSON, STATUS, Exchange, Handler, HTTPDoor, json_reply
 from gateway.frontends.operations import Operation
 from gateway.frontends.tfserving.inference import run_task
 from gateway.frontends.tfserving.models import find, signature_called, signatures, statuses, wire_name
+from gateway.http1.reply import Reply
 
 _MODEL = tuple(f"/v1/models/{{name}}{version}" for version in ("", "/versions/{version}", "/labels/{label}"))
 

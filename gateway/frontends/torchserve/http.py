@@ -19,10 +19,10 @@ from gateway.core import errors
 from gateway.core.catalog import ServedModel
 from gateway.core.errors import GatewayError, InvalidRequest
 from gateway.core.messages import InferRequest, RequestContext
-from gateway.frontends.asgi import Headers, header_text
-from gateway.frontends.http_door import STATUS, Exchange, Handler, HTTPDoor, Reply, json_reply
+from gateway.frontends.http_door import STATUS, Exchange, Handler, HTTPDoor, header_text, json_reply
 from gateway.frontends.torchserve import model as documents
 from gateway.frontends.torchserve.operations import HTTP_OPERATIONS, MODELS, PREDICTIONS
+from gateway.http1.reply import Headers, Reply
 
 PROTOCOL = "torchserve-http"
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
@@ -197,7 +197,7 @@ class TorchServeDoor(HTTPDoor):
 def _query(exchange: Exchange) -> dict[str, str]:
     """The first value of each parameter in the query."""
     try:
-        pairs = parse_qs(exchange.query.decode("ascii"), max_num_fields=100, errors="strict")
+        pairs = parse_qs(exchange.request.query.decode("ascii"), max_num_fields=100, errors="strict")
     except ValueError:
         raise InvalidRequest("query: percent-encoded UTF-8 of at most 100 parameters is expected") from None
     return {name: values[0] for name, values in pairs.items()}
