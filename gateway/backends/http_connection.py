@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -28,18 +28,20 @@ class ProtocolViolation(Exception):
     """What came back is no HTTP, or is over the limit."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class HTTPAnswer:
     """Status, headers as they came, and body of an answer."""
 
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
+    status: Final[int]
+    headers: Final[Sequence[tuple[bytes, bytes]]]
+    body: Final[bytes]
 
     def header(self, name: bytes) -> str | None:
         """The value of the header ``name``, which is in lower case, the last of several; None where it did not come."""
-        values = (value.decode("latin-1") for each, value in reversed(self.headers) if each.lower() == name)
-        return next(values, None)
+        for each, value in reversed(self.headers):
+            if each.lower() == name:
+                return value.decode("latin-1")
+        return None
 
 
 class HTTPConnection(asyncio.Protocol):

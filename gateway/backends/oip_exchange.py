@@ -42,9 +42,11 @@ def to_http(request: InferRequest, *, binary: bool = True) -> tuple[list[Buffer]
         Unsupported: an input has no JSON form and ``binary`` is false.
     """
     body, header_length = encode_request_parts(request, binary=binary)
-    headers = {"Content-Type": "application/json", **request.context.trace_headers()}
-    if header_length is not None:
-        headers |= {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(header_length)}
+    headers = request.context.trace_headers()
+    if header_length is None:
+        headers["Content-Type"] = "application/json"
+    else:
+        headers["Content-Type"], headers[HEADER_LENGTH] = "application/octet-stream", str(header_length)
     return body, headers
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from gateway.codecs.known_heads import TensorHeads
+from gateway.codecs.known_heads import KnownHeads, TensorHeads
 from gateway.codecs.known_messages import KnownMessages, Layout
 from gateway.codecs.oip_grpc_tensors import decode_parameters, decode_tensors
 from gateway.codecs.oip_outputs import NO_WISHES, OutputWishes, decode_wishes
@@ -50,6 +50,7 @@ class _RequestHead:
 
 
 _REQUESTS: KnownMessages[_RequestHead] = KnownMessages()
+_RESPONSES: KnownHeads[Hashable, Sequence[bytes]] = KnownHeads()
 
 
 def decode_request(
@@ -110,9 +111,14 @@ def encode_response(response: InferResponse, wishes: OutputWishes = NO_WISHES) -
 
     The entry of an output that ``wishes`` put into shared memory is empty.
     """
-    message = _Response()
-    _fill_response(message, response)
-    return _with_raw(message, _RAW_OUTPUT, _raw_outputs(response, wishes))
+    if not response.outputs or response.id or response.parameters or wishes.windows:
+        message = _Response()
+        _fill_response(message, response)
+        return _with_raw(message, _RAW_OUTPUT, _raw_outputs(response, wishes))
+    pieces: list[Buffer] = []
+    for head, tensor in zip(_response_heads(response), response.outputs, strict=True):
+        pieces += (head, tensor.data)
+    return b"".join(pieces)
 
 
 def encode_stream_response(response: InferResponse, wishes: OutputWishes = NO_WISHES) -> bytes:
@@ -193,6 +199,20 @@ def _parse(kind: Any, data: bytes, contents: str) -> tuple[Any, Sequence[Buffer]
             return kind.FromString(rest), raw
     message = kind.FromString(data)
     return message, getattr(message, contents)
+
+
+def _response_heads(response: InferResponse) -> Sequence[bytes]:
+    """What is written before the raw contents of each output of a ``response`` that says nothing but its outputs."""
+    outputs = tuple([(tensor.name, tensor.datatype, tensor.shape, tensor.nbytes) for tensor in response.outputs])
+    key = response.model, response.version, outputs
+    heads = _RESPONSES.get(key)
+    if heads is None:
+        message = _Response()
+        _fill_response(message, response)
+        heads = [_RAW_OUTPUT + varint(tensor.nbytes) for tensor in response.outputs]
+        heads[0] = message.SerializeToString() + heads[0]
+        _RESPONSES.keep(key, heads)
+    return heads
 
 
 def _fill_response(message: Any, response: InferResponse) -> None:

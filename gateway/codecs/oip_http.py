@@ -6,7 +6,7 @@ A body is JSON, or a JSON header followed by the tensors' raw bytes in the order
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from gateway.core.tensors import Buffer, Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _TOKENS = "nan_tokens"  # a parameter of ours
+_ASKS_FOR_BINARY = {"parameters": {"binary_data_output": True}}
 _NO_LIMITS = Limits(body_bytes=2**63, tensors=2**31, elements=2**62)
 
 
@@ -68,6 +69,7 @@ class _ResponseHead:
 H = TypeVar("H", _RequestHead, _ResponseHead)
 _REQUEST_HEADS: KnownHeads[bytes, _RequestHead] = KnownHeads()
 _RESPONSE_HEADS: KnownHeads[bytes, _ResponseHead] = KnownHeads()
+_WRITTEN_HEADS: KnownHeads[Hashable, Buffer] = KnownHeads()
 
 
 @lru_cache
@@ -158,13 +160,16 @@ def encode_response(response: InferResponse, form: ResponseForm) -> tuple[bytes,
         Unsupported: an output wanted as JSON has no JSON form.
     """
     head: dict[str, Any] = {"model_name": response.model, "model_version": response.version}
+    binary = [form.is_binary(output.name) for output in response.outputs]
+    if all(binary) and not (response.id or response.parameters or form.wishes.windows):
+        parts, length = _encode_usual(("outputs", response.model, response.version), head, response.outputs)
+        return b"".join(parts), length
     if response.id:
         head["id"] = response.id
     if response.parameters:
         head["parameters"] = finite_parameters(response.parameters)
-    binary = [form.is_binary(output.name) for output in response.outputs]
-    parts, header_length = _encode(head, "outputs", response.outputs, binary, form.wishes, tokens=form.tokens)
-    return b"".join(parts), header_length
+    parts, length = _encode(head, "outputs", response.outputs, binary, form.wishes, tokens=form.tokens)
+    return b"".join(parts), length
 
 
 def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes, int | None]:
@@ -181,6 +186,9 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> tuple[bytes
 
 def encode_request_parts(request: InferRequest, *, binary: bool = True) -> tuple[list[Buffer], int | None]:
     """The same in parts, the tensors' bytes uncopied."""
+    said = request.id or request.parameters or request.outputs or request.input_parameters
+    if binary and not said:
+        return _encode_usual(("inputs",), _ASKS_FOR_BINARY, request.inputs)
     head: dict[str, Any] = {"id": request.id} if request.id else {}
     head["parameters"] = {**finite_parameters(request.parameters), "binary_data_output": binary}
     if request.outputs:
@@ -235,6 +243,18 @@ def _known(heads: KnownHeads[bytes, H], header: Buffer, blobs: memoryview) -> H 
 def _may_come_again(header: Buffer, documents: Sequence[TensorJSON]) -> bool:
     """Whether nothing in ``header`` is of one request only: all its tensors, which were read, are behind it."""
     return len(header) <= LONGEST and all("binary_data_size" in document.parameters for document in documents)
+
+
+def _encode_usual(
+    said: tuple[str, ...], head: Mapping[str, Any], tensors: Sequence[Tensor]
+) -> tuple[list[Buffer], int | None]:
+    """The ``tensors`` as raw bytes behind a ``head`` that says nothing but what is ``said``, the kind of them first."""
+    key = said, tuple([(tensor.name, tensor.datatype, tensor.shape, tensor.nbytes) for tensor in tensors])
+    header = _WRITTEN_HEADS.get(key)
+    if header is None:
+        (header, *_), _ = _encode(dict(head), said[0], tensors, [True] * len(tensors))
+        _WRITTEN_HEADS.keep(key, header)
+    return [header, *[tensor.data for tensor in tensors]], len(header) if tensors else None
 
 
 def _encode(

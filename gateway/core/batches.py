@@ -24,13 +24,12 @@ def likeness(request: InferRequest, padding: Padding | None = None) -> Hashable 
     """
     if not SCHEDULE_PARAMETERS.issuperset(request.parameters) or request.input_parameters:
         return None
-    if not all(tensor.shape for tensor in request.inputs):
-        return None
-    if len({tensor.shape[0] for tensor in request.inputs}) != 1:
+    sizes = {tensor.shape[:1] for tensor in request.inputs}
+    if len(sizes) != 1 or () in sizes:
         return None
     kinds: Hashable | None = padding and padding.likeness(request.inputs)
     if kinds is None:
-        kinds = tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in request.inputs)
+        kinds = tuple([(tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in request.inputs])
     return request.version, request.signature, request.outputs, kinds
 
 

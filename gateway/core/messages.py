@@ -174,7 +174,8 @@ class InferRequest:
     @property
     def rows(self) -> int:
         """Its size as a batch: the first dimension of its first input; 0 where there is none."""
-        return sum(self.inputs[0].shape[:1]) if self.inputs else 0
+        shape = self.inputs[0].shape if self.inputs else ()
+        return shape[0] if shape else 0
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ class Signature:
         # Nearly every request fits and comes in the model's order: the costly search for what is wrong can wait.
         if not self._fit_in_order(inputs):
             self._explain_misfit(inputs)
-        if self.batched and not self.advisory and len({tensor.shape[0] for tensor in inputs}) > 1:
+        if len(inputs) > 1 and self.batched and not self.advisory and len({tensor.shape[0] for tensor in inputs}) > 1:
             sizes = {tensor.name: tensor.shape[0] for tensor in inputs}
             raise InvalidRequest(f"inputs: batch sizes differ: {sizes}")
 

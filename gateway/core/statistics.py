@@ -24,17 +24,34 @@ class Duration:
 
 @dataclass(slots=True)
 class BatchStatistics:
-    """Of the requests of one batch size: before, in and after the backend."""
+    """Of the requests of one batch size: before, in and after the backend; how many, and how long in nanoseconds."""
 
-    compute_input: Duration = field(default_factory=Duration)
-    compute_infer: Duration = field(default_factory=Duration)
-    compute_output: Duration = field(default_factory=Duration)
+    count: int = 0
+    before_ns: int = 0
+    backend_ns: int = 0
+    after_ns: int = 0
 
-    def add(self, before: float, backend: float, after: float) -> None:
-        """Count one more; durations in seconds."""
-        self.compute_input.add(before)
-        self.compute_infer.add(backend)
-        self.compute_output.add(after)
+    def add(self, before_ns: int, backend_ns: int, after_ns: int) -> None:
+        """Count one more."""
+        self.count += 1
+        self.before_ns += before_ns
+        self.backend_ns += backend_ns
+        self.after_ns += after_ns
+
+    @property
+    def compute_input(self) -> Duration:
+        """Before the backend."""
+        return Duration(self.count, self.before_ns)
+
+    @property
+    def compute_infer(self) -> Duration:
+        """In the backend."""
+        return Duration(self.count, self.backend_ns)
+
+    @property
+    def compute_output(self) -> Duration:
+        """After it."""
+        return Duration(self.count, self.after_ns)
 
 
 @dataclass(slots=True)
@@ -73,13 +90,14 @@ class ModelStatistics:
         self.success.add(total)
         self.queue.add(queue)
         after = max(0.0, total - before - queue - backend)
-        self.compute.add(before, backend, after)
+        parts = int(before * 1e9), int(backend * 1e9), int(after * 1e9)
+        self.compute.add(*parts)
         if batch is not None:
             of_size = self.by_batch.get(batch)
             if of_size is None and len(self.by_batch) < MAX_BATCH_SIZES:
                 of_size = self.by_batch[batch] = BatchStatistics()
             if of_size is not None:
-                of_size.add(before, backend, after)
+                of_size.add(*parts)
 
     def record_cached(self, queue: float, total: float) -> None:
         """Count one request that was answered from an equal one; durations in seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.core.compared import Compared
 from gateway.core.errors import InvalidRequest
@@ -47,7 +48,12 @@ def wants_fresh(cache_control: str) -> bool:
 def server_timing(context: RequestContext) -> str:
     """The ``Server-Timing`` value: the disjoint parts of the time so far, in milliseconds."""
     parts = context.parts(time.perf_counter() - context.started)
-    return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in parts.items()])
+    return _timing_format(tuple(parts)) % tuple([seconds * 1000 for seconds in parts.values()])
+
+
+@lru_cache
+def _timing_format(parts: tuple[str, ...]) -> str:
+    return ", ".join(f"{part};dur=%.3f" for part in parts)
 
 
 def retry_after(seconds: float) -> str:

@@ -26,7 +26,7 @@ _MOST_CONTINUATIONS = 4  # octets of an integer, which allows for 2 to the power
 
 def encode(fields: Iterable[Field]) -> bytes:
     """A header block that means the same wherever it is sent: literals that enter no table."""
-    return b"".join(b"\0%b%b%b%b" % (_length(name), name, _length(value), value) for name, value in fields)
+    return b"".join([b"\0%b%b%b%b" % (_length(name), name, _length(value), value) for name, value in fields])
 
 
 class HeaderDecoder:

@@ -14,7 +14,7 @@ from gateway.codecs.shared_memory import SWITCHED_OFF
 from gateway.core.datatypes import Datatype
 from gateway.core.errors import GatewayError, InvalidRequest, PayloadTooLarge
 from gateway.core.limits import Limits
-from gateway.core.messages import InferRequest, RequestContext
+from gateway.core.messages import InferRequest, InferResponse, RequestContext
 from gateway.core.tensors import Tensor
 
 LIMITS = Limits()
@@ -61,6 +61,7 @@ def forget():
     """Nothing is known."""
     oip_http._REQUEST_HEADS, oip_http._RESPONSE_HEADS = KnownHeads(), KnownHeads()
     oip_grpc._REQUESTS = KnownMessages()
+    oip_http._WRITTEN_HEADS, oip_grpc._RESPONSES = KnownHeads(), KnownHeads()
 
 
 def changed(random, data):
@@ -198,3 +199,60 @@ def test_the_oldest_head_makes_room():
     assert heads.get(1999) == 1999
     assert heads.get(0) is None
     assert sum(heads.get(number) is not None for number in range(2000)) == 1024
+
+
+# heads that are written
+
+
+def as_binary(response):
+    return oip_http.encode_response(response, oip_http.ResponseForm(default=True, by_name={}))
+
+
+WRITERS = [
+    pytest.param(oip_http.encode_request, requests, id="HTTP request"),
+    pytest.param(as_binary, responses, id="HTTP response"),
+    pytest.param(oip_grpc.encode_response, responses, id="gRPC response"),
+]
+
+
+@pytest.mark.parametrize(("encode", "messages"), WRITERS)
+@given(data=st.data())
+def test_what_is_written_does_not_depend_on_what_was_written_before(encode, messages, data):
+    several = data.draw(st.lists(messages(), min_size=1, max_size=3))
+    several += [replace(each, id="", parameters={}) for each in several]
+    alone = []
+    for message in several:
+        forget()
+        alone.append(encode(message))
+    forget()
+    assert [encode(message) for message in several * 2] == alone * 2
+
+
+def answer(**changes):
+    tensor = {"name": "y", "datatype": Datatype.INT8, "shape": (2, 3), "data": b"abcdef"}
+    said = {name: changes.pop(name) for name in ("model", "version", "id", "parameters") if name in changes}
+    return InferResponse(**{"model": "m", "version": "1", "outputs": (Tensor(**tensor | changes),)} | said)
+
+
+@pytest.mark.parametrize("encode", [as_binary, oip_grpc.encode_response])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "n"},
+        {"version": "2"},
+        {"id": "i"},
+        {"parameters": {"p": 1}},
+        {"name": "z"},
+        {"datatype": Datatype.UINT8},
+        {"shape": (3, 2)},
+        {"datatype": Datatype.BYTES, "shape": (1,), "data": b"\1\0\0\0a"},
+        {"datatype": Datatype.BYTES, "shape": (1,), "data": b"\2\0\0\0ab"},
+    ],
+)
+def test_all_that_a_head_says_counts(encode, change):
+    forget()
+    expected = encode(answer(**change))
+    forget()
+    encode(answer())
+    encode(answer(datatype=Datatype.BYTES, shape=(1,), data=b"\3\0\0\0abc"))
+    assert encode(answer(**change)) == expected

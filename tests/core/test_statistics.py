@@ -9,7 +9,7 @@ def test_durations_are_nanoseconds_and_add_up():
     assert (stats.inference_count, stats.execution_count) == (6, 2)
     assert stats.success == Duration(2, 14_000_000)
     assert stats.queue == Duration(2, 6_000_000)
-    compute = BatchStatistics(Duration(2, 2_000_000), Duration(2, 4_000_000), Duration(2, 2_000_000))
+    compute = BatchStatistics(2, 2_000_000, 4_000_000, 2_000_000)
     assert (stats.compute, stats.by_batch) == (compute, {3: compute})
 
 
