@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 
 class ClientDisconnected(Exception):
@@ -16,36 +15,38 @@ class Client:
     Attributes:
         host: its address as text; empty when it is not known.
         gone: whether it has left.
+        task: answers its request; None while there is none.
     """
 
-    __slots__ = ("_waiting", "gone", "host")
+    __slots__ = ("_waits", "gone", "host", "task")
 
     def __init__(self, host: str = "") -> None:
         self.host = host
         self.gone = False
-        self._waiting: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._waits = False
 
     @property
     def waits(self) -> bool:
-        """Whether a task works for nobody else than this client."""
-        return self._waiting is not None
+        """Whether the task works for nobody else than this client."""
+        return self._waits
 
     def cancel_when_gone(self) -> None:
-        """Have the running task cancelled if the client leaves before it has its answer.
+        """Have the task cancelled if the client leaves before it has its answer.
 
         Raises:
             ClientDisconnected: it has left already.
         """
         if self.gone:
             raise ClientDisconnected
-        self._waiting = asyncio.current_task()
+        self._waits = True
 
     def answered(self) -> None:
         """It has the answer that it waited for."""
-        self._waiting = None
+        self.task, self._waits = None, False
 
     def leave(self) -> None:
         """It is gone."""
         self.gone = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._waits and self.task is not None:
+            self.task.cancel()

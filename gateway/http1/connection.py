@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import structlog
 
 from gateway.core.arrival import Arrival
+from gateway.http1.alarm import Alarm
 from gateway.http1.client import Client, ClientDisconnected
 from gateway.http1.reader import BadRequest, RequestReader
+from gateway.http1.reading import Reading
+from gateway.http1.refusals import BROKEN, CROWDED, STOPPING, refusal
 from gateway.http1.reply import Reply, encode_head
 from gateway.http1.request import Request, expects_continue
 from gateway.http1.serving import Serving
@@ -27,14 +30,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # How long the rest of a body is read and thrown away after the request was refused, in seconds: closing at once would
 # reset the connection, and the client would lose the answer.
 _DISCARD = 10.0
-_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
-_BROKEN = Reply(b"Internal Server Error", _TEXT, 500)
-_STOPPING = Reply(b"The server is stopping.", _TEXT, 503)
-_CROWDED = Reply(
-    b'{"error":"too many requests at once; try again later"}',
-    [(b"content-type", b"application/json"), (b"retry-after", b"1")],
-    503,
-)
 
 _log = structlog.get_logger()
 
@@ -52,14 +47,14 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(self._begin, self._piece, self._end, serving.limits.body_chunks)
         self._transport: asyncio.Transport
+        self._reading: Reading
         self._arrival: Arrival | None = None
         self._incoming: Request | None = None  # whose body is being read
         self._current: Request | None = None  # which is being answered
         self._waiting: deque[Request] = deque()  # for that
-        self._paused = False  # reading
         self._writable = True
         # Armed only while a head or a refused body is incomplete: most requests arrive whole, and cost no timer.
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._loop)
         self._idle_since = self._loop.time()
         self._idle_timer = self._loop.call_later(serving.keep_alive, self._close_if_idle)
 
@@ -68,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
     def go_on(self, request: Request) -> None:
         if expects_continue(request.headers) and not request.has_begun:
             self._transport.write(_CONTINUE)
-        self._resume()
+        self._reading.go_on()
 
     def expect(self, arrival: Arrival) -> None:
         self._arrival = arrival
@@ -91,16 +86,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._reading = Reading(self._transport)
         peer = transport.get_extra_info("peername")
         self.client.host = peer[0] if isinstance(peer, tuple) else ""
-        connections = self._serving.connections
-        connections.add(self)
-        if len(connections) > self._serving.limits.connections:
+        self._serving.connections.add(self)
+        if len(self._serving.connections) > self._serving.limits.connections:
             self._refuse(503, "Too many connections.")
 
     def connection_lost(self, _: Exception | None) -> None:
         self._serving.connections.discard(self)
-        self._unset_timer()
+        self._alarm.stop()
         self._idle_timer.cancel()
         self._waiting.clear()
         self._reader.close()
@@ -125,11 +120,11 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         # A client may close its side once it has sent everything, and must still get its answers.
         last = self._last
-        waits = self._reader.in_head and last is not None
-        if waits and last is not None:
-            last.keep_alive = False
-            self._set_timer(_PROBE, partial(self._probe, _PROBE))
-        return waits
+        if last is None or not self._reader.in_head:
+            return False
+        last.keep_alive = False
+        self._alarm.set(_PROBE, partial(self._probe, _PROBE))
+        return True
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -147,14 +142,16 @@ class Connection(asyncio.BufferedProtocol):
         except BadRequest as error:
             self._refuse(error.status, error.text)
             return
-        if self._timer is None and not self._transport.is_closing():
+        if not self._alarm.is_set and not self._transport.is_closing():
             if reader.within_head:
-                self._set_timer(self._serving.limits.head_seconds, self._head_timed_out)
+                seconds = self._serving.limits.head_seconds
+                late = f"The request's head was not complete within {seconds:g} s."
+                self._alarm.set(seconds, partial(self._refuse, 408, late))
             elif self._incoming is None and not reader.in_head:
-                self._set_timer(_DISCARD, self._transport.close)
+                self._alarm.set(_DISCARD, self._transport.close)
 
     def _begin(self, verb: bytes, target: bytes, headers: Mapping[bytes, bytes], keep_alive: bool) -> None:
-        self._unset_timer()
+        self._alarm.stop()
         if self._transport.is_closing():
             return
         if self._is_too_much(verb, target, headers):
@@ -164,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting.append(request)
         self._next()
         if self._waiting:
-            self._pause()
+            self._reading.pause()
             if len(self._waiting) > MAX_PIPELINED:
                 self._transport.close()
                 raise ValueError("too many requests at once")
@@ -174,17 +171,17 @@ class Connection(asyncio.BufferedProtocol):
         if request is not None:
             request.feed(piece)
             if request.has_enough:
-                self._pause()  # what follows need not come this way once the application asks for it
+                self._reading.pause()  # what follows need not come this way once the application asks for it
 
     def _end(self) -> None:
         request, self._incoming = self._incoming, None
         if request is None:  # turned away, or answered before its end
-            self._unset_timer()
+            self._alarm.stop()
             self._idle_since = self._loop.time()
         else:
             request.end()
             if not self._waiting:
-                self._resume()
+                self._reading.go_on()
 
     # ---- what goes
 
@@ -192,21 +189,23 @@ class Connection(asyncio.BufferedProtocol):
         """Answer the next request if nothing is in its way."""
         if self._waiting and self._current is None and self._writable:
             request = self._current = self._waiting.popleft()
-            self._serving.tasks.add(self._loop.create_task(self._answer(request)))
+            task = self.client.task = self._loop.create_task(self._answer(request))
+            self._serving.tasks.add(task)
 
     async def _answer(self, request: Request) -> None:
         try:
             reply = await self._serving.application(request)
             head = encode_head(reply, close=not request.keep_alive)
         except ClientDisconnected:
+            self._transport.close()
             return
         except asyncio.CancelledError:  # it took longer than the server would wait
-            reply, head = self._give_up(request, _STOPPING)
+            reply, head = self._give_up(request, STOPPING)
         except Exception:
             _log.exception("request failed unexpectedly", path=request.path)
-            reply, head = self._give_up(request, _BROKEN)
+            reply, head = self._give_up(request, BROKEN)
         finally:
-            self._serving.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._serving.tasks.discard(cast("asyncio.Task[None]", self.client.task))
             self.client.answered()
             self._current = None
         if not self._transport.is_closing():
@@ -217,22 +216,21 @@ class Connection(asyncio.BufferedProtocol):
         return reply, encode_head(reply, close=True)
 
     def _write(self, request: Request, head: bytes, body: bytes) -> None:
-        transport = self._transport
         if request.method == "HEAD":
-            transport.write(head)
+            self._transport.write(head)
         elif len(body) <= _JOINED:
-            transport.write(head + body)
+            self._transport.write(head + body)
         else:
-            transport.writelines((head, body))
+            self._transport.writelines((head, body))
         if not request.keep_alive:
-            transport.close()
+            self._transport.close()
             return
         if self._incoming is request:  # the rest of its body is still to come
             self._throw_away_body_of(request)
         self._next()
         if not self._waiting:
             self._idle_since = self._loop.time()
-            self._resume()
+            self._reading.go_on()
 
     def _throw_away_body_of(self, request: Request) -> None:
         self._incoming = None
@@ -240,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
             # The client may or may not send the body now: nobody can tell where its next request begins.
             self._transport.close()
         else:
-            self._set_timer(_DISCARD, self._transport.close)
+            self._alarm.set(_DISCARD, self._transport.close)
 
     # ---- what is refused
 
@@ -248,14 +246,15 @@ class Connection(asyncio.BufferedProtocol):
         crowd = self._serving.crowd
         if crowd is None or not crowd.on:
             return False
-        # One that has to wait for the answers before its own costs little until then.
-        return self._current is None and crowd.refuses(verb, target, headers, len(self._serving.tasks))
+        # One that has to wait for the answers before its own, or for its client to read them, costs little until then.
+        waits = self._last is not None or not self._writable
+        return not waits and crowd.refuses(verb, target, headers, len(self._serving.tasks))
 
     def _turn_away(self, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> None:
         """Answer before a body has come, which is thrown away when it does."""
         # After an answer in place of "continue" nobody can tell where the next request begins.
         keeps = keep_alive and not expects_continue(headers)
-        self._transport.write(encode_head(_CROWDED, close=not keeps) + _CROWDED.body)
+        self._transport.write(encode_head(CROWDED, close=not keeps) + CROWDED.body)
         if not keeps:
             self._transport.close()
 
@@ -267,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
             # The client would take this for the answer to an earlier request, which is still to come.
             last.keep_alive = False
             return
-        reply = Reply(text.encode("ascii"), _TEXT, status)
+        reply = refusal(status, text)
         self._transport.write(encode_head(reply, close=True) + reply.body)
         self._transport.close()
 
@@ -278,10 +277,6 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- time
 
-    def _head_timed_out(self) -> None:
-        self._timer = None
-        self._refuse(408, f"The request's head was not complete within {self._serving.limits.head_seconds:g} s.")
-
     def _probe(self, waited: float) -> None:
         """Send a client that has closed its side something that it must ignore while it waits for its answer.
 
@@ -291,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self.client.waits and self._writable:
             self._transport.write(_CONTINUE)
-        self._set_timer(2 * waited, partial(self._probe, 2 * waited))
+        self._alarm.set(2 * waited, partial(self._probe, 2 * waited))
 
     def _close_if_idle(self) -> None:
         """One timer for the whole life of a connection: none has to be set and unset for each request."""
@@ -302,24 +297,3 @@ class Connection(asyncio.BufferedProtocol):
             self._idle_timer = self._loop.call_later(left, self._close_if_idle)
         else:
             self._transport.close()
-
-    def _set_timer(self, seconds: float, callback: Callable[[], Any]) -> None:
-        self._unset_timer()
-        self._timer = self._loop.call_later(seconds, callback)
-
-    def _unset_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    # ---- reading
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()

@@ -47,7 +47,8 @@ class RequestReader:
         self._lines: list[tuple[bytes, bytes]] = []
         self.in_head = True
         self._unread = 0  # bytes that are neither of a complete head nor of a body: of a head, of trailers
-        self._began_now = False  # the head that is being read, with what is being fed
+        self._begun = False  # a head has, and not ended
+        self._began_now = False  # it has with what is being fed
         self._trailers = 0
         self._chunks = 0
         self._upgrading = False
@@ -56,7 +57,7 @@ class RequestReader:
     @property
     def within_head(self) -> bool:
         """Whether a part of a head has come, and not all of it."""
-        return self.in_head and self._unread > 0
+        return self._begun or (self.in_head and self._unread > 0)
 
     @property
     def is_old(self) -> bool:
@@ -94,7 +95,7 @@ class RequestReader:
     # ---- called by the parser
 
     def on_message_begin(self) -> None:
-        self._began_now = True
+        self._begun = self._began_now = True
         self._url = b""
         self._lines = []
 
@@ -119,7 +120,7 @@ class RequestReader:
         # What one read brings is no longer than a head may be.
         if not self._began_now and self._size_of_head() > MAX_HEAD:
             self._fail(*_HEAD_TOO_LARGE)
-        self.in_head, self._unread = False, 0
+        self.in_head, self._begun, self._unread = False, False, 0
         headers = _by_name(self._lines)
         # Without that header only HTTP/1.1 keeps a connection; HTTP/1.0 is not granted it with one either.
         keeps = parser.should_keep_alive() and not (b"connection" in headers and self.is_old)

@@ -135,6 +135,29 @@ async def test_answers_stay_in_order():
     assert len(crowd.asked) == 1
 
 
+@looped
+async def test_who_does_not_take_his_answers_gets_no_refusals_before_them():
+    answered = []
+
+    async def app(request):
+        answered.append(request.path)
+        return Reply(bytes(10_000_000), []) if request.path == "/large" else await echo(request)
+
+    crowd = Full()
+    async with serving(app, crowd) as address, connected(address) as connection:
+        connection.writer.transport.pause_reading()
+        await connection.send(b"GET /large HTTP/1.1\r\n\r\n")
+        while not answered:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)  # it is written by now, as far as the kernel takes it
+        await connection.send(post(INFER, b"second") + post(INFER, b"third"))
+        await asyncio.sleep(0.05)
+        assert crowd.asked == []
+        connection.writer.transport.resume_reading()
+        assert [len((await connection.answer()).body) for _ in range(3)] == [10_000_000, 6, 5]
+    assert answered == ["/large", INFER, INFER]
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(http1, "_DISCARD", 0.05)
 

@@ -85,6 +85,8 @@ def test_a_part_of_a_head_is_known_for_one(count):
     reading = read(raw[:count])
     begun = 0 < count < len(raw)
     assert (reading.reader.within_head, reading.reader.in_head) == (begun, count < len(raw))
+    after = read(b"GET / HTTP/1.1\r\n\r\n" + raw[:count])
+    assert (after.reader.within_head, after.ended) == (begun, 1)
 
 
 @pytest.mark.parametrize(
