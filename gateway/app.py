@@ -49,6 +49,7 @@ from gateway.reload.live import LiveConfig
 from gateway.reload.triggers import Triggers
 from gateway.repository import FixedRepository, ModelRepository
 from gateway.repository.memory import settle_memory
+from gateway.repository.spare_memory import keep_spare_memory
 from gateway.routing import model_routing
 from gateway.stack import build_stack
 from gateway.telemetry.access_log import AccessLines
@@ -191,6 +192,8 @@ class App:
         if self._triggers is not None and settings.watch:
             watching.append(asyncio.create_task(self._triggers.watch(), name="configuration"))
         settle_memory()
+        if (spare := keep_spare_memory()) is not None:
+            watching.append(asyncio.create_task(spare.watch(), name="memory"))
         self._loop_lag.start()
         on_ready(addresses)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -37,8 +38,13 @@ class Routed:
     async def _ask(self, scope: _Message, request: Request) -> Reply:
         reply = Reply(b"", [])
         pieces: list[bytes] = []
+        received = False
 
         async def receive() -> _Message:
+            nonlocal received
+            if received:  # who asks again waits for the client to leave, until all is sent
+                await asyncio.get_running_loop().create_future()
+            received = True
             return {"type": "http.request", "body": await request.body(self._limits), "more_body": False}
 
         async def send(message: _Message) -> None:

@@ -33,6 +33,7 @@ class RequestReader:
 
     Attributes:
         in_head: whether what comes next is a head, or a part of one.
+        is_old: whether the last request was one of HTTP/1.0.
     """
 
     # The callbacks' names are httptools'.
@@ -46,6 +47,7 @@ class RequestReader:
         self._url = b""
         self._lines: list[tuple[bytes, bytes]] = []
         self.in_head = True
+        self.is_old = False
         self._unread = 0  # bytes that are neither of a complete head nor of a body: of a head, of trailers
         self._begun = False  # a head has, and not ended
         self._began_now = False  # it has with what is being fed
@@ -58,12 +60,6 @@ class RequestReader:
     def within_head(self) -> bool:
         """Whether a part of a head has come, and not all of it."""
         return self._begun or (self.in_head and self._unread > 0)
-
-    @property
-    def is_old(self) -> bool:
-        """Whether the last request was one of HTTP/1.0."""
-        version: str = self._parser.get_http_version()
-        return version == "1.0"
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read ``data``.
@@ -122,9 +118,10 @@ class RequestReader:
             self._fail(*_HEAD_TOO_LARGE)
         self.in_head, self._begun, self._unread = False, False, 0
         headers = _by_name(self._lines)
-        # Without that header only HTTP/1.1 keeps a connection; HTTP/1.0 is not granted it with one either.
-        keeps = parser.should_keep_alive() and not (b"connection" in headers and self.is_old)
-        self._on_head(verb, self._url, headers, keeps)
+        keeps = parser.should_keep_alive()
+        # HTTP/1.0 keeps a connection with a header only, and is not granted it with one either.
+        self.is_old = (not keeps or b"connection" in headers) and parser.get_http_version() == "1.0"
+        self._on_head(verb, self._url, headers, keeps and not self.is_old)
 
     def on_body(self, piece: bytes) -> None:
         self._unread = 0

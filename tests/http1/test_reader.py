@@ -127,6 +127,12 @@ def test_a_rest_that_came_by_another_way_is_not_waited_for():
     assert reading.ended == 2
 
 
+def test_the_version_is_that_of_the_request_whose_rest_came_by_another_way():
+    reading = read(b"POST /x HTTP/1.0\r\nContent-Length: 100\r\n\r\nbegin")
+    reading.reader.skip_body()
+    assert reading.reader.is_old
+
+
 def head_of(size, name=b"x"):
     start, end = b"GET / HTTP/1.1\r\n" + name + b": ", b"\r\n\r\n"
     return start + b"a" * (size - len(start) - len(end)) + end
