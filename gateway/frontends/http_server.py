@@ -73,18 +73,21 @@ class HTTPServer:
             return
         await self._port.close(listening.close, self._new_connection)
         serving = self._serving
+
+        def is_done() -> bool:
+            return not serving.connections and not serving.tasks
+
         # A connection without a request may have one under way. Every answer closes its connection by now, so
         # that what is left after a moment is idle.
         await _until(lambda: not serving.connections, _LINGER)
         for connection in list(serving.connections):
             connection.finish()
-        if await _until(lambda: not serving.connections and not serving.tasks, self._drain_timeout):
+        if await _until(is_done, self._drain_timeout):
             return
         _log.warning("requests are given up", requests=len(serving.tasks), after_s=self._drain_timeout)
         for task in list(serving.tasks):
             task.cancel()
-        await asyncio.gather(*serving.tasks)
-        await _until(lambda: not serving.connections, _LINGER)
+        await _until(is_done, _LINGER)
         for connection in list(serving.connections):
             connection.abort()
 

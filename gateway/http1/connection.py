@@ -56,7 +56,7 @@ class Connection(asyncio.BufferedProtocol):
         # Armed only while a head or a refused body is incomplete: most requests arrive whole, and cost no timer.
         self._alarm = Alarm(self._loop)
         self._idle_since = self._loop.time()
-        self._idle_timer = self._loop.call_later(serving.keep_alive, self._close_if_idle)
+        self._idle_timer: asyncio.TimerHandle
 
     # ---- for requests
 
@@ -87,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._reading = Reading(self._transport)
+        self._idle_timer = self._loop.call_later(self._serving.keep_alive, self._close_if_idle)
         peer = transport.get_extra_info("peername")
         self.client.host = peer[0] if isinstance(peer, tuple) else ""
         self._serving.connections.add(self)

@@ -270,6 +270,25 @@ async def test_a_stopping_server_does_not_wait_for_ever():
 
 
 @looped
+async def test_not_even_for_who_does_not_let_himself_be_given_up():
+    asked, may = asyncio.Event(), asyncio.Event()
+
+    async def app(request):
+        asked.set()
+        while not may.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may.wait()
+        return Reply(b"", [])
+
+    async with client_of(app, drain_timeout=0.05) as (connection, server):
+        await connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        await asked.wait()
+        await server.stop()
+        assert await connection.answers() == []
+        may.set()
+
+
+@looped
 async def test_only_who_is_idle_is_closed():
     may = asyncio.Event()
 
