@@ -15,7 +15,7 @@ from gateway.http1.alarm import Alarm
 from gateway.http1.client import Client, ClientDisconnected
 from gateway.http1.reader import BadRequest, RequestReader
 from gateway.http1.reading import Reading
-from gateway.http1.refusals import BROKEN, CROWDED, STOPPING, refusal
+from gateway.http1.refusals import BROKEN, SENT_AWAY, STOPPING, TURNED_AWAY, refusal
 from gateway.http1.reply import Reply, encode_head
 from gateway.http1.request import Request, expects_continue
 from gateway.http1.serving import Serving
@@ -137,18 +137,17 @@ class Connection(asyncio.BufferedProtocol):
     # ---- what comes
 
     def _read(self, data: memoryview) -> None:
-        reader = self._reader
         try:
-            reader.feed(data)
+            self._reader.feed(data)
         except BadRequest as error:
             self._refuse(error.status, error.text)
             return
         if not self._alarm.is_set and not self._transport.is_closing():
-            if reader.within_head:
+            if self._reader.within_head:
                 seconds = self._serving.limits.head_seconds
                 late = f"The request's head was not complete within {seconds:g} s."
                 self._alarm.set(seconds, partial(self._refuse, 408, late))
-            elif self._incoming is None and not reader.in_head:
+            elif self._incoming is None and not self._reader.in_head:
                 self._alarm.set(_DISCARD, self._transport.close)
 
     def _begin(self, verb: bytes, target: bytes, headers: Mapping[bytes, bytes], keep_alive: bool) -> None:
@@ -254,9 +253,10 @@ class Connection(asyncio.BufferedProtocol):
     def _turn_away(self, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> None:
         """Answer before a body has come, which is thrown away when it does."""
         # After an answer in place of "continue" nobody can tell where the next request begins.
-        keeps = keep_alive and not expects_continue(headers)
-        self._transport.write(encode_head(CROWDED, close=not keeps) + CROWDED.body)
-        if not keeps:
+        if keep_alive and not expects_continue(headers):
+            self._transport.write(TURNED_AWAY)
+        else:
+            self._transport.write(SENT_AWAY)
             self._transport.close()
 
     def _refuse(self, status: int, text: str) -> None:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.core.limits import Limits
+from gateway.http1.reader import MAX_HEAD
 from gateway.http1.reply import Reply
 from gateway.http1.request import Request
 
 if TYPE_CHECKING:
     from gateway.http1.connection import Connection
 
-# Read at once for the parser, in bytes. Of what comes with a head it makes copies, so that it is no more.
-READ_AT_ONCE = 64 * 1024
+# Read at once for the parser, in bytes. Of what comes with a head it makes copies, so that it is no more than a head
+# may be, which the reader relies on.
+READ_AT_ONCE = MAX_HEAD
 
 Application = Callable[[Request], Awaitable[Reply]]
 

@@ -96,6 +96,8 @@ def keep_spare_memory() -> SpareMemory | None:
     libc.mallinfo2.restype, libc.malloc_trim.argtypes = _Heap, (ctypes.c_size_t,)
 
     def usage() -> Usage:
-        return Usage(libc.mallinfo2().uordblks, int(_STATM.read_bytes().split()[1]) * _PAGE)
+        heap = libc.mallinfo2()
+        # What is larger than the heap's largest block is not in the one count but in the other.
+        return Usage(heap.uordblks + heap.hblkhd, int(_STATM.read_bytes().split()[1]) * _PAGE)
 
     return SpareMemory(usage, lambda: libc.malloc_trim(_KEPT))

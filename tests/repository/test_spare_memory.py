@@ -90,6 +90,26 @@ print((kept - start) // 2**20, faults, (resident() - start) // 2**20)
 """
 
 
+LARGE = """
+def look():
+    for _ in range(10):
+        memory.look()
+
+large = b"x" * 150_000_000
+look()
+del large
+requests()
+look()
+print((resident() - start) // 2**20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_what_is_in_use_is_not_spare_however_large():
+    told = subprocess.run([sys.executable, "-c", PROGRAM + LARGE], check=True, capture_output=True, text=True).stdout
+    assert int(told.splitlines()[1]) <= 70
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 def test_freed_memory_stays_until_it_is_not_needed():
     told = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
